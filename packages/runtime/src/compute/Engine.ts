@@ -1,0 +1,103 @@
+// What training, scoring and evaluation ask of an engine, on the main thread. The engine itself lives in one worker.
+// Leaves out losses: an engine knows token log-probabilities, their gradients and AdamW; objectives are data or plain functions.
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Node } from "@penchant/dsl/Formula"
+import type { Batch } from "./Batch.ts"
+
+/** The worker died or stopped answering; checkpoints written before are intact. */
+export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
+  engine: Schema.String,
+  message: Schema.String
+}) {}
+
+/** The engine answered with an error: a graph it cannot run, a shape it did not expect, memory it could not get. */
+export class EngineError extends Schema.TaggedError<EngineError>()("EngineError", {
+  engine: Schema.String,
+  operation: Schema.String,
+  message: Schema.String
+}) {}
+
+/** Enters both keys of every step that computes on an engine; a change there is the reason `EnvChanged`. */
+export interface Numerics {
+  readonly engine: string
+  readonly version: string
+  readonly compute: "float32" | "float64"
+  readonly loss: "host" | "fused"
+  readonly determinism: "bitwise" | "seeded"
+  /** Group counts that one run of the engine takes, ascending; empty means any. Identity, since it orders float sums. */
+  readonly groups: ReadonlyArray<number>
+}
+
+/** A model as the engines take it: the parsed Hugging Face config, and one flat vector with a name and shape per tensor. */
+export interface ModelState {
+  readonly config: unknown
+  readonly names: ReadonlyArray<string>
+  readonly shapes: ReadonlyArray<ReadonlyArray<number>>
+  /** Tensors end to end in the order of `names`, float32 unless the engine computes in float64. */
+  readonly parameters: Float32Array | Float64Array
+}
+
+/** Adam's moments, in the order of `parameters`, and the number of updates made. */
+export interface OptimiserState {
+  readonly m: Float32Array | Float64Array
+  readonly v: Float32Array | Float64Array
+  readonly updates: number
+}
+
+/** One update: clip by global norm once, then decoupled AdamW (norms and biases exempt from decay). */
+export interface Update {
+  readonly learningRate: number
+  readonly beta1: number
+  readonly beta2: number
+  readonly epsilon: number
+  readonly weightDecay: number
+  /** grads *= min(1, maxGradNorm / (norm + 1e-6)); 0 switches clipping off. */
+  readonly maxGradNorm: number
+}
+
+/** A loss that runs inside the engine: the simplified formula and its parameters' values. */
+export interface FusedLoss {
+  readonly formula: Node
+  readonly parameters: Readonly<Record<string, number>>
+  /** Which side each branch of a batch is, in branch order. */
+  readonly sides: ReadonlyArray<string>
+}
+
+/** What a fused step needs beside the batch: reference log-probabilities [N], data columns [groups], 1 / pairs of the optimiser step. */
+export interface FusedInputs {
+  readonly reference?: Float64Array
+  readonly columns: Readonly<Record<string, Float64Array>>
+  readonly scale: number
+}
+
+export type Failure = EngineLost | EngineError
+
+export interface Session {
+  /** Token log-probabilities [N] of the batch, nothing kept. */
+  readonly score: (batch: Batch) => Effect.Effect<Float64Array, Failure>
+  /** The same, keeping what the next `backward` needs. */
+  readonly forward: (batch: Batch) => Effect.Effect<Float64Array, Failure>
+  /** Adds the gradients of sum_n coefficients[n] * logProb[n] for the batch of the last `forward`. */
+  readonly backward: (coefficients: Float64Array) => Effect.Effect<void, Failure>
+  /** Forward, loss, backward in one run, adding gradients; present when a fused loss was given and the engine has it. */
+  readonly fused?: (batch: Batch, inputs: FusedInputs) => Effect.Effect<Float64Array, Failure>
+  /** Clips, updates, zeroes the gradients. Returns the norm before clipping. */
+  readonly update: (update: Update) => Effect.Effect<{ readonly gradNorm: number; readonly clipped: boolean }, Failure>
+  /** Copies of the weights, and of the optimiser's state. */
+  readonly weights: Effect.Effect<ModelState, Failure>
+  readonly optimiser: Effect.Effect<OptimiserState, Failure>
+  /** Accumulated gradients, flat, for tests and checks. */
+  readonly gradients: Effect.Effect<Float32Array | Float64Array, Failure>
+}
+
+export class Engine extends Context.Service<Engine, {
+  readonly numerics: Numerics
+  /** Loads a model; closing the scope frees it. With `fused`, `Session.fused` is present if the engine has it. */
+  readonly open: (
+    model: ModelState,
+    options?: { readonly optimiser?: OptimiserState; readonly fused?: FusedLoss }
+  ) => Effect.Effect<Session, Failure, Scope.Scope>
+}>()("@penchant/runtime/Engine") {}
