@@ -43,7 +43,11 @@ export interface Batch {
 }
 
 /** Packs the chosen groups, keeping only the branches of `sides` (SFT trains on "chosen" alone). */
-export const pack = (data: TokenGroups, groups: ArrayLike<number>, sides: ReadonlyArray<string> = data.sides): Batch => {
+export const pack = (
+  data: TokenGroups,
+  groups: ArrayLike<number>,
+  sides: ReadonlyArray<string> = data.sides
+): Batch => {
   const keep = sides.map((side) => data.sides.indexOf(side))
   const width = data.sides.length
   const lengths = new Int32Array(groups.length * keep.length)
@@ -98,5 +102,15 @@ export const pack = (data: TokenGroups, groups: ArrayLike<number>, sides: Readon
       }
     }
   }
-  return { groups: groups.length, branches: keep.length, tokens, positions, segments, rows, predictor, targets, lengths }
+  return {
+    groups: groups.length,
+    branches: keep.length,
+    tokens,
+    positions,
+    segments,
+    rows,
+    predictor,
+    targets,
+    lengths
+  }
 }

@@ -1,24 +1,11 @@
 // What training, scoring and evaluation ask of an engine, on the main thread. The engine itself lives in one worker.
 // Leaves out losses: an engine knows token log-probabilities, their gradients and AdamW; objectives are data or plain functions.
+import type { ComputeError } from "@penchant/dsl/Errors"
+import type { Node } from "@penchant/dsl/Formula"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { Node } from "@penchant/dsl/Formula"
 import type { Batch } from "./Batch.ts"
-
-/** The worker died or stopped answering; checkpoints written before are intact. */
-export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
-  engine: Schema.String,
-  message: Schema.String
-}) {}
-
-/** The engine answered with an error: a graph it cannot run, a shape it did not expect, memory it could not get. */
-export class EngineError extends Schema.TaggedError<EngineError>()("EngineError", {
-  engine: Schema.String,
-  operation: Schema.String,
-  message: Schema.String
-}) {}
 
 /** Enters both keys of every step that computes on an engine; a change there is the reason `EnvChanged`. */
 export interface Numerics {
@@ -73,24 +60,24 @@ export interface FusedInputs {
   readonly scale: number
 }
 
-export type Failure = EngineLost | EngineError
-
 export interface Session {
   /** Token log-probabilities [N] of the batch, nothing kept. */
-  readonly score: (batch: Batch) => Effect.Effect<Float64Array, Failure>
+  readonly score: (batch: Batch) => Effect.Effect<Float64Array, ComputeError>
   /** The same, keeping what the next `backward` needs. */
-  readonly forward: (batch: Batch) => Effect.Effect<Float64Array, Failure>
+  readonly forward: (batch: Batch) => Effect.Effect<Float64Array, ComputeError>
   /** Adds the gradients of sum_n coefficients[n] * logProb[n] for the batch of the last `forward`. */
-  readonly backward: (coefficients: Float64Array) => Effect.Effect<void, Failure>
+  readonly backward: (coefficients: Float64Array) => Effect.Effect<void, ComputeError>
   /** Forward, loss, backward in one run, adding gradients; present when a fused loss was given and the engine has it. */
-  readonly fused?: (batch: Batch, inputs: FusedInputs) => Effect.Effect<Float64Array, Failure>
+  readonly fused?: (batch: Batch, inputs: FusedInputs) => Effect.Effect<Float64Array, ComputeError>
   /** Clips, updates, zeroes the gradients. Returns the norm before clipping. */
-  readonly update: (update: Update) => Effect.Effect<{ readonly gradNorm: number; readonly clipped: boolean }, Failure>
+  readonly update: (
+    update: Update
+  ) => Effect.Effect<{ readonly gradNorm: number; readonly clipped: boolean }, ComputeError>
   /** Copies of the weights, and of the optimiser's state. */
-  readonly weights: Effect.Effect<ModelState, Failure>
-  readonly optimiser: Effect.Effect<OptimiserState, Failure>
+  readonly weights: Effect.Effect<ModelState, ComputeError>
+  readonly optimiser: Effect.Effect<OptimiserState, ComputeError>
   /** Accumulated gradients, flat, for tests and checks. */
-  readonly gradients: Effect.Effect<Float32Array | Float64Array, Failure>
+  readonly gradients: Effect.Effect<Float32Array | Float64Array, ComputeError>
 }
 
 export class Engine extends Context.Service<Engine, {
@@ -99,5 +86,5 @@ export class Engine extends Context.Service<Engine, {
   readonly open: (
     model: ModelState,
     options?: { readonly optimiser?: OptimiserState; readonly fused?: FusedLoss }
-  ) => Effect.Effect<Session, Failure, Scope.Scope>
+  ) => Effect.Effect<Session, ComputeError, Scope.Scope>
 }>()("@penchant/runtime/Engine") {}

@@ -1,0 +1,159 @@
+// Everything that can go wrong in a step, as typed errors that say what, where, and what to do.
+// Leaves out defects: a bug in penchant is thrown, never wrapped in one of these.
+import * as Schema from "effect/Schema"
+
+/** A row of a data file cannot be used: malformed JSON, a missing field, a field of the wrong type. */
+export class BadRow extends Schema.TaggedError<BadRow>()("BadRow", {
+  file: Schema.String,
+  /** 0-based row, or the row's id. */
+  row: Schema.String,
+  field: Schema.optionalKey(Schema.String),
+  problem: Schema.String
+}) {
+  override get message(): string {
+    const field = this.field === undefined ? "" : `, field "${this.field}"`
+    return `${this.file}, row ${this.row}${field}: ${this.problem}`
+  }
+}
+
+/** A file is missing, unreadable, truncated or not what its name says. */
+export class BadFile extends Schema.TaggedError<BadFile>()("BadFile", {
+  file: Schema.String,
+  problem: Schema.String,
+  remedy: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    return `${this.file}: ${this.problem}${this.remedy === undefined ? "" : ` (${this.remedy})`}`
+  }
+}
+
+/** A model folder cannot be loaded: `part` is the config field or tensor at fault. */
+export class BadModel extends Schema.TaggedError<BadModel>()("BadModel", {
+  file: Schema.String,
+  part: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file}: "${this.part}" ${this.problem}`
+  }
+}
+
+/** A row that cannot be tokenised as asked: too long under `fail`, an id beyond the vocabulary, a prompt that is no prefix. */
+export class BadTokens extends Schema.TaggedError<BadTokens>()("BadTokens", {
+  row: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `row ${this.row}: ${this.problem}`
+  }
+}
+
+/** The Hugging Face Hub did not give what was asked for. */
+export class HubError extends Schema.TaggedError<HubError>()("HubError", {
+  repo: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.repo}: ${this.problem}`
+  }
+}
+
+/** The loss or a gradient stopped being a number. The last good checkpoint is kept. */
+export class NonFiniteLoss extends Schema.TaggedError<NonFiniteLoss>()("NonFiniteLoss", {
+  objective: Schema.String,
+  /** 1-based optimiser step. */
+  step: Schema.Int,
+  /** Ids of the pairs whose term is not finite. */
+  pairs: Schema.Array(Schema.String),
+  /** The part of the formula, or "gradient norm". */
+  term: Schema.String
+}) {
+  override get message(): string {
+    const pairs = this.pairs.length === 0
+      ? ""
+      : ` for row${this.pairs.length === 1 ? "" : "s"} ${this.pairs.join(", ")}`
+    return `${this.objective}: ${this.term} is not finite at step ${this.step}${pairs}; lower the learning rate or look at these rows (the last checkpoint is kept)`
+  }
+}
+
+/** Before the first step the policy must equal the reference it starts from, within the noise of the precision. */
+export class ReferenceMismatch extends Schema.TaggedError<ReferenceMismatch>()("ReferenceMismatch", {
+  row: Schema.String,
+  /** Largest |log-ratio| of one token on the first batch, and what the precision allows, in nats. */
+  difference: Schema.Finite,
+  allowed: Schema.Finite
+}) {
+  override get message(): string {
+    return `row ${this.row}: policy and reference differ by ${
+      this.difference.toExponential(2)
+    } nats per token before the first step (allowed ${this.allowed}); they were scored on other tokens, weights or numerics`
+  }
+}
+
+/** A checkpoint belongs to another objective, reference, tokenizer or data. */
+export class CheckpointMismatch extends Schema.TaggedError<CheckpointMismatch>()("CheckpointMismatch", {
+  directory: Schema.String,
+  difference: Schema.String
+}) {
+  override get message(): string {
+    return `${this.directory}: the checkpoint was made with another ${this.difference}; remove the directory to start over`
+  }
+}
+
+/** The worker of an engine died or stopped answering; checkpoints written before are intact, so running again continues. */
+export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
+  engine: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `engine ${this.engine}: ${this.problem}; run again to continue from the last checkpoint`
+  }
+}
+
+/** The engine answered with an error: a graph it cannot run, a shape it did not expect, memory it could not get. */
+export class EngineError extends Schema.TaggedError<EngineError>()("EngineError", {
+  engine: Schema.String,
+  operation: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `engine ${this.engine}, ${this.operation}: ${this.problem}`
+  }
+}
+
+/** The state directory cannot be read or written, or holds something that is not what its name says. */
+export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
+  path: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.path}: ${this.problem}`
+  }
+}
+
+/** A step of the user's own failed, or its module does not export it. */
+export class CustomStepError extends Schema.TaggedError<CustomStepError>()("CustomStepError", {
+  module: Schema.String,
+  step: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.module}, step "${this.step}": ${this.problem}`
+  }
+}
+
+export class StepTimeout extends Schema.TaggedError<StepTimeout>()("StepTimeout", {
+  label: Schema.String,
+  seconds: Schema.Finite
+}) {
+  override get message(): string {
+    return `${this.label}: no result within ${this.seconds} s`
+  }
+}
+
+/** What reading and preparing data can fail with. */
+export type DataError = BadRow | BadFile
+/** What loading a model can fail with. */
+export type ModelError = BadModel | BadFile
+/** What anything that computes on an engine can fail with. */
+export type ComputeError = EngineLost | EngineError
