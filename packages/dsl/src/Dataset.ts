@@ -1,0 +1,55 @@
+// Where rows come from: a file, values in the pipeline, the Hugging Face Hub.
+import * as Schema from "effect/Schema"
+import type { Rows } from "./Artifact.ts"
+import type { DataError, HubError } from "./Errors.ts"
+import { make, type Step } from "./Step.ts"
+
+/** A row of Anthropic's HH-RLHF: two whole conversations that share everything up to the last answer. */
+export interface HhRow {
+  readonly chosen: string
+  readonly rejected: string
+}
+export const HhRow: Schema.Codec<HhRow> = Schema.Struct({ chosen: Schema.String, rejected: Schema.String })
+
+/** A row with the prompt apart. Text, or chat messages. */
+export interface PlainRow {
+  readonly prompt: string
+  readonly chosen: string
+  readonly rejected: string
+}
+export const PlainRow: Schema.Codec<PlainRow> = Schema.Struct({
+  prompt: Schema.String,
+  chosen: Schema.String,
+  rejected: Schema.String
+})
+
+/** Hub ids whose rows are known; a user's module may augment it. */
+export interface KnownDatasets {
+  readonly "Anthropic/hh-rlhf": HhRow
+}
+
+/** What identifies a row schema: its JSON Schema document. */
+const schemaIdentity = (row: Schema.Top): unknown => JSON.parse(JSON.stringify(Schema.toJsonSchemaDocument(row)))
+
+/** JSONL or JSON, plain or gzipped; every row is checked against the schema. Paths are relative to the working directory. */
+const file = <R>(path: string, row: Schema.Codec<R, any>): Step<Rows<R>, DataError> =>
+  make({
+    kind: "rows",
+    title: `read ${path.split("/").at(-1)}`,
+    parameters: { from: "file", row: schemaIdentity(row) },
+    sources: { file: path },
+    attached: { row }
+  })
+
+/** Rows written in the pipeline itself; they are identity. */
+const inline = <const R extends object>(rows: ReadonlyArray<R>): Step<Rows<R>, DataError> =>
+  make({ kind: "rows", title: `${rows.length} inline rows`, parameters: { from: "inline", rows } })
+
+/** A data set of the Hugging Face Hub. */
+const hub = <const S extends string>(
+  id: S,
+  options: { readonly split: string; readonly dir?: string; readonly revision?: string }
+): Step<Rows<S extends keyof KnownDatasets ? KnownDatasets[S] : unknown>, HubError | DataError> =>
+  make({ kind: "rows", title: `fetch ${id}`, parameters: { from: "hub", id, ...options } })
+
+export const Dataset = { file, inline, hub }

@@ -1,0 +1,100 @@
+// Metrics on held-out data, one cached node each, joined into a row of named numbers or a curve over snapshots.
+import type { Curve, Scores, Tokens, Trained, Weights } from "./Artifact.ts"
+import type { ComputeError, ModelError } from "./Errors.ts"
+import type { PairNeeds } from "./Normalise.ts"
+import { make, type Step } from "./Step.ts"
+import { score, snapshot } from "./Train.ts"
+
+/** Metrics that ship; the runtime has one implementation for each, or does not compile. */
+export type MetricName = "preferenceAccuracy" | "chosenLogProb" | "rejectedLogProb" | "margin"
+
+/** A metric of any model with tokenizer `M`; `T` are the names of its numbers. */
+export interface Metric<in out T extends string, in M extends string, out E> {
+  readonly name: string
+  /** For checking names only. */
+  readonly columns?: (column: T) => T
+  readonly on: (model: Step<Weights<M>>) => Step<Scores<T>, E>
+}
+
+type EvaluationError = ComputeError | ModelError
+
+interface Paired<T extends string, Change extends string> {
+  <M extends string, E>(data: Step<Tokens<M, PairNeeds>, E>): Metric<T, M, E | EvaluationError>
+  <M extends string, E, E2>(
+    data: Step<Tokens<M, PairNeeds>, E>,
+    options: { readonly against: Step<Weights<NoInfer<M>>, E2> }
+  ): Metric<T | Change, M, E | E2 | EvaluationError>
+}
+
+const paired = <T extends string, Change extends string>(name: MetricName): Paired<T, Change> =>
+(
+  data: Step<Tokens<string, never>, unknown>,
+  options: { readonly against?: Step<Weights<string>, unknown> } = {}
+): Metric<T | Change, string, never> => ({
+  name,
+  on: (model) =>
+    make({
+      kind: "metric",
+      title: `${name} of ${model.title}`,
+      inputs: {
+        scores: score(model, data),
+        data,
+        against: options.against === undefined ? undefined : score(options.against, data)
+      },
+      parameters: { name }
+    })
+})
+
+/**
+ * Share of pairs whose chosen answer is the likelier one, ties a half, by sums (`preferenceAccuracy`, with a bootstrap
+ * interval over the held-out pairs) and by means per token. Beside it what it must be read against: the share that
+ * "shorter wins" alone would get, and the accuracy on pairs of nearly equal length. `against` adds the paired change.
+ */
+export const preferenceAccuracy: Paired<
+  | "preferenceAccuracy"
+  | "preferenceAccuracyLow"
+  | "preferenceAccuracyHigh"
+  | "preferenceAccuracyMean"
+  | "shorterWins"
+  | "lengthMatchedAccuracy"
+  | "lengthMatchedPairs",
+  "accuracyChange" | "accuracyChangeLow" | "accuracyChangeHigh"
+> = paired("preferenceAccuracy")
+
+/** Log-probability per token of the chosen answers, mean over pairs, in nats; `against` adds its change (displacement). */
+export const chosenLogProb: Paired<"chosenLogProb", "chosenChange"> = paired("chosenLogProb")
+
+/** The same for the rejected answers. */
+export const rejectedLogProb: Paired<"rejectedLogProb", "rejectedChange"> = paired("rejectedLogProb")
+
+/** Chosen less rejected log-probability, per token of each, mean over pairs, in nats. */
+export const margin: Paired<"margin", "marginChange"> = paired("margin")
+
+type Names<Ms> = { [I in keyof Ms]: Ms[I] extends Metric<infer T, any, unknown> ? T : never }[keyof Ms & number]
+type Errors<Ms> = { [I in keyof Ms]: Ms[I] extends Metric<any, any, infer E> ? E : never }[keyof Ms & number]
+
+/** All metrics of one model. Adding a metric reruns none of the others. */
+export const evaluate = <M extends string, E, const Ms extends ReadonlyArray<Metric<any, NoInfer<M>, unknown>>>(
+  model: Step<Weights<M>, E>,
+  metrics: Ms
+): Step<Scores<Names<Ms>>, E | Errors<Ms>> =>
+  make({
+    kind: "scores",
+    title: `evaluate ${model.title}`,
+    inputs: Object.fromEntries(metrics.map((metric) => [metric.name, metric.on(model as Step<Weights<M>>)]))
+  })
+
+/** The metrics at every snapshot of a run: held-out curves, without the test set being an input of training. */
+export const trajectory = <M extends string, E, const Ms extends ReadonlyArray<Metric<any, NoInfer<M>, unknown>>>(
+  trained: Step<Trained<M>, E>,
+  metrics: Ms
+): Step<Curve<Names<Ms>>, E | Errors<Ms>> => {
+  const { recipe } = trained.parameters as { readonly recipe: { readonly snapshots: number } }
+  const inputs: Record<string, Step<Weights<M>> | Step<Scores<never>, unknown>> = {}
+  for (let index = 0; index < recipe.snapshots; index++) {
+    const weights = snapshot(trained, index) as Step<Weights<M>>
+    inputs[`${index}`] = weights
+    for (const metric of metrics) inputs[`${index}/${metric.name}`] = metric.on(weights)
+  }
+  return make({ kind: "trajectory", title: `trajectory of ${trained.title}`, inputs })
+}

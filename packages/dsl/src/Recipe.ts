@@ -1,0 +1,60 @@
+// How a model is trained, apart from its objective: every field is identity, every default documented here.
+import * as Schema from "effect/Schema"
+
+const positive = Schema.Finite.pipe(Schema.check(Schema.isGreaterThan(0)))
+const atLeastZero = Schema.Finite.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(0)))
+const fraction = Schema.Finite.pipe(Schema.check(Schema.isBetween({ minimum: 0, maximum: 1 })))
+const count = Schema.Int.pipe(Schema.check(Schema.isGreaterThan(0)))
+const index = Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(0)))
+
+/** A recipe with nothing left open. */
+export const Recipe = Schema.Struct({
+  /** Peak rate, reached after warm-up. Default 1e-6, as TRL's DPO. */
+  learningRate: positive,
+  /** Passes over the data. Default 1. */
+  epochs: count,
+  /** Pairs per optimiser step, whatever the micro-batches. Default 16. */
+  batchSize: count,
+  /** After warm-up: `linear` to 0 (default, transformers' rule), `cosine` to 0, or `constant`. */
+  schedule: Schema.Literals(["linear", "cosine", "constant"]),
+  /** ceil(warmupRatio * steps) steps of linear warm-up, the first at rate 0. Default 0.1. */
+  warmupRatio: fraction,
+  /** Adam's decay rates and denominator term. Defaults 0.9, 0.999, 1e-8. */
+  beta1: fraction,
+  beta2: fraction,
+  epsilon: positive,
+  /** Decoupled; norms and biases are exempt. Default 0. */
+  weightDecay: atLeastZero,
+  /** Global norm to clip to, once per optimiser step; 0 switches clipping off. Default 1. */
+  maxGradNorm: atLeastZero,
+  /** Root of the named streams, of which training uses `order`. Default 0. */
+  seed: index,
+  /** `shuffled` anew every epoch (default), or the order of the data. */
+  order: Schema.Literals(["shuffled", "given"]),
+  /** Weights kept along the way, evenly spaced, the last step included. Default 0. */
+  snapshots: index
+})
+export type Recipe = typeof Recipe.Type
+
+/** What a pipeline writes: any part of a recipe. */
+export type RecipeOptions = Partial<Recipe>
+
+const defaults: Recipe = {
+  learningRate: 1e-6,
+  epochs: 1,
+  batchSize: 16,
+  schedule: "linear",
+  warmupRatio: 0.1,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0,
+  maxGradNorm: 1,
+  seed: 0,
+  order: "shuffled",
+  snapshots: 0
+}
+
+/** Fills in the defaults. Throws when a value is out of range: a mistake in the pipeline file, shown with its field. */
+export const recipe = (options: RecipeOptions = {}): Recipe =>
+  Schema.decodeUnknownSync(Recipe)({ ...defaults, ...options })

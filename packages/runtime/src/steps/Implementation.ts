@@ -1,0 +1,41 @@
+// How the runtime runs one kind of step: what passes between the executor and an implementation.
+import type { AnyStep } from "@penchant/dsl/Step"
+import type * as Effect from "effect/Effect"
+import type { Engine } from "../compute/Engine.ts"
+import type { Progress } from "../platform/Progress.ts"
+
+/** A finished input, readable. */
+export interface Input {
+  readonly digest: string
+  readonly kind: string
+  readonly meta: unknown
+  /** Name -> absolute path of a read-only blob. */
+  readonly files: Readonly<Record<string, string>>
+}
+
+/** What an implementation leaves: files by name (relative, with `/`), as bytes or as a path inside `scratch`. */
+export interface Output {
+  readonly kind: string
+  readonly meta: object
+  readonly files: Readonly<Record<string, Uint8Array | { readonly path: string }>>
+}
+
+export interface Job {
+  readonly step: AnyStep
+  /** For messages and progress. */
+  readonly label: string
+  readonly inputs: Readonly<Record<string, Input>>
+  /** Survives attempts and crashes, removed when the step commits: where checkpoints live. */
+  readonly scratch: string
+  /** What a checkpoint belongs to: the step's action key and its components. */
+  readonly actionKey: string
+  readonly identity: Readonly<Record<string, string>>
+}
+
+export interface Implementation {
+  /** Runs on the engine: its numerics are part of both keys, and it takes the engine's one permit. */
+  readonly computes: boolean
+  readonly run: (
+    job: Job
+  ) => Effect.Effect<Output, { readonly _tag: string; readonly message: string }, Engine | Progress>
+}
