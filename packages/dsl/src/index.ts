@@ -1,0 +1,25 @@
+// The language. Pieces of formulas are imported from `@penchant/dsl/Formula`, so that `sum` and `log` stay out of the way.
+export type { Artifact, Curve, Kind, LogProbs, Pairs, Rows, Scores, Tokens, Trained, Weights } from "./Artifact.ts"
+export { type CustomStep, kind, step, type Witness, Workspace } from "./Custom.ts"
+export { Dataset, HhRow, type KnownDatasets, PlainRow } from "./Dataset.ts"
+export * from "./Errors.ts"
+export {
+  chosenLogProb,
+  evaluate,
+  margin,
+  type Metric,
+  type MetricName,
+  preferenceAccuracy,
+  rejectedLogProb,
+  trajectory
+} from "./Evaluation.ts"
+export { Model } from "./Model.ts"
+export { normalise } from "./Normalise.ts"
+export { type Objective, objective } from "./Objective.ts"
+export { Pair } from "./Pair.ts"
+export { Recipe, type RecipeOptions } from "./Recipe.ts"
+export { parts, split } from "./Split.ts"
+export { type AnyStep, Executor, type Policy, type Step, withPolicy } from "./Step.ts"
+export { type Comparison, compare, grid, type Study, study, zip } from "./Study.ts"
+export { tokenise, type TokeniseOptions } from "./Tokenise.ts"
+export { extend, score, snapshot, train } from "./Train.ts"

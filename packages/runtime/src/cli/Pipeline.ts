@@ -1,0 +1,160 @@
+// Loads a pipeline file: type-checks it when it or what it imports changed, imports it, and finds what it exports.
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { spawn } from "node:child_process"
+import { createRequire } from "node:module"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { pathToFileURL } from "node:url"
+import { digest, sha256 } from "@penchant/dsl/Identity"
+import { type AnyStep, type Executor, isStep, type Step } from "@penchant/dsl/Step"
+import { type Comparison, isComparison, isStudy, type Study } from "@penchant/dsl/Study"
+import type { Kind } from "@penchant/dsl/Artifact"
+
+/** The pipeline file cannot be used: it is missing, does not type-check, throws, or exports nothing that runs. */
+export class BadPipeline extends Schema.TaggedError<BadPipeline>()("BadPipeline", {
+  file: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file}: ${this.problem}`
+  }
+}
+
+/** A step to run and the label people use for it: `study/point`, or the name of the export. */
+export interface Target {
+  readonly label: string
+  readonly step: AnyStep
+}
+
+export interface Pipeline {
+  readonly file: string
+  readonly targets: ReadonlyArray<Target>
+  readonly studies: ReadonlyArray<Study<object, Kind, unknown>>
+  readonly comparisons: ReadonlyArray<Comparison>
+  /** A default export that is an Effect but no step: it is known as it runs. */
+  readonly dynamic: Effect.Effect<unknown, unknown, Executor> | undefined
+}
+
+/** The file and every module it imports by a relative path, with their contents. */
+const closure = (file: string): ReadonlyMap<string, string> => {
+  const seen = new Map<string, string>()
+  const visit = (at: string): void => {
+    if (seen.has(at) || !fs.existsSync(at)) return
+    const text = fs.readFileSync(at, "utf8")
+    seen.set(at, text)
+    for (const [, specifier] of text.matchAll(/(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g)) {
+      visit(path.resolve(path.dirname(at), specifier!))
+    }
+  }
+  visit(file)
+  return seen
+}
+
+const nearest = (from: string, name: string): string | undefined => {
+  for (let at = from;; at = path.dirname(at)) {
+    const candidate = path.join(at, name)
+    if (fs.existsSync(candidate)) return candidate
+    if (at === path.dirname(at)) return undefined
+  }
+}
+
+/** What a passed type-check stands for: the sources it read, the lockfile, the compiler's settings, penchant's own code. */
+export const checkKey = (file: string, code: string): string => {
+  const lock = nearest(path.dirname(file), "pnpm-lock.yaml") ?? nearest(path.dirname(file), "package-lock.json")
+  const settings = nearest(path.dirname(file), "tsconfig.json")
+  const read = (at: string | undefined): string => (at === undefined ? "" : sha256(fs.readFileSync(at)))
+  return digest({ sources: [...closure(file).values()].map(sha256), lock: read(lock), settings: read(settings), code })
+}
+
+const compilerOptions = {
+  target: "esnext",
+  module: "nodenext",
+  lib: ["esnext"],
+  types: ["node"],
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  erasableSyntaxOnly: true,
+  verbatimModuleSyntax: true,
+  allowImportingTsExtensions: true,
+  noEmit: true,
+  skipLibCheck: true
+}
+
+/** Runs the compiler on the pipeline file and what it reaches. Fails with its diagnostics. */
+export const typeCheck = Effect.fn("typeCheck")(function*(file: string, scratch: string) {
+  const compiler = createRequire(import.meta.url).resolve("typescript/package.json")
+  const settings = nearest(path.dirname(file), "tsconfig.json")
+  const project = path.join(scratch, `tsconfig.${process.pid}.json`)
+  yield* Effect.acquireUseRelease(
+    Effect.sync(() => {
+      fs.mkdirSync(scratch, { recursive: true })
+      const types = path.join(path.dirname(compiler), "..", "@types")
+      fs.writeFileSync(
+        project,
+        JSON.stringify({
+          ...(settings === undefined ? { compilerOptions } : { extends: settings }),
+          ...(settings === undefined ? { compilerOptions: { ...compilerOptions, typeRoots: [types] } } : {}),
+          files: [file],
+          include: []
+        })
+      )
+    }),
+    () =>
+      Effect.callback<void, BadPipeline>((resume) => {
+        const child = spawn(
+          process.execPath,
+          [path.join(path.dirname(compiler), "bin", "tsc"), "--noEmit", "--pretty", "false", "-p", project],
+          { cwd: path.dirname(file), stdio: ["ignore", "pipe", "pipe"] }
+        )
+        const output: Array<Buffer> = []
+        child.stdout.on("data", (chunk: Buffer) => output.push(chunk))
+        child.stderr.on("data", (chunk: Buffer) => output.push(chunk))
+        child.on("error", (cause) =>
+          resume(Effect.fail(new BadPipeline({ file, problem: `the type checker did not start: ${cause.message}` }))))
+        child.on("close", (code) => {
+          const text = Buffer.concat(output).toString("utf8").trim()
+          resume(code === 0 ? Effect.void : Effect.fail(new BadPipeline({ file, problem: `does not type-check\n${text}` })))
+        })
+        return Effect.sync(() => void child.kill())
+      }),
+    () => Effect.sync(() => fs.rmSync(project, { force: true }))
+  )
+})
+
+/** The label of a default export: the file's name. */
+const exportName = (file: string, name: string): string =>
+  name === "default" ? path.basename(file).replace(/\.[cm]?[tj]s$/, "") : name
+
+/** Imports the file and lists its exports. The file must exist. */
+export const load = Effect.fn("load")(function*(file: string) {
+  const module = yield* Effect.tryPromise({
+    try: () => import(pathToFileURL(file).href) as Promise<Record<string, unknown>>,
+    catch: (cause) =>
+      new BadPipeline({ file, problem: `cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}` })
+  })
+  const targets: Array<Target> = []
+  const studies: Array<Study<object, Kind, unknown>> = []
+  const comparisons: Array<Comparison> = []
+  let dynamic: Pipeline["dynamic"]
+  for (const [name, value] of Object.entries(module)) {
+    if (isStep(value)) targets.push({ label: exportName(file, name), step: value as Step<Kind, unknown> })
+    else if (isStudy(value)) {
+      studies.push(value)
+      for (const { label, step } of value.points) targets.push({ label: `${value.name}/${label}`, step })
+    } else if (isComparison(value)) comparisons.push(value)
+    else if (name === "default" && Effect.isEffect(value)) dynamic = value as NonNullable<Pipeline["dynamic"]>
+  }
+  if (targets.length === 0 && dynamic === undefined) {
+    return yield* new BadPipeline({ file, problem: "exports no step, no study and no default Effect; nothing to run" })
+  }
+  const labels = new Set<string>()
+  for (const { label } of targets) {
+    if (labels.has(label)) {
+      return yield* new BadPipeline({ file, problem: `two results are called "${label}": name an axis or a study apart` })
+    }
+    labels.add(label)
+  }
+  return { file, targets, studies, comparisons, dynamic } satisfies Pipeline as Pipeline
+})

@@ -1,0 +1,135 @@
+// Progress for people: one bar per running step on a terminal, one line per finished step above them.
+// Off a terminal: one JSON line per event. Both write to stderr, so that stdout stays a result.
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { type Event, Progress } from "./Progress.ts"
+
+export interface Bar {
+  readonly label: string
+  readonly since: number
+  readonly done: number
+  readonly total: number
+  /** `done` when this process began: a resumed step starts in the middle, and its rate must not count what was there. */
+  readonly first: number
+  readonly unit: string
+  readonly loss: number | undefined
+}
+
+export const duration = (seconds: number): string => {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`
+  if (seconds < 60) return `${Math.round(seconds)} s`
+  const whole = Math.round(seconds)
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`
+  return `${Math.floor(whole / 3600)} h ${String(Math.floor(whole / 60) % 60).padStart(2, "0")} min`
+}
+
+const width = 24
+const fit = (text: string, columns: number): string => text.length <= columns ? text : `${text.slice(0, columns - 1)}…`
+
+/** One line: `train dpo  ████░░░░  12/48 steps  4.1/s  9 s left  loss 0.6921`. */
+export const renderBar = (bar: Bar, now: number, columns: number): string => {
+  const filled = bar.total === 0 ? 0 : Math.round(width * bar.done / bar.total)
+  const seconds = (now - bar.since) / 1000
+  const rate = seconds > 0.5 ? (bar.done - bar.first) / seconds : 0
+  const parts = [`${"█".repeat(filled)}${"░".repeat(width - filled)}`]
+  if (bar.total > 0) parts.push(`${bar.done}/${bar.total} ${bar.unit}s`)
+  else parts.push(duration(seconds))
+  if (rate > 0 && bar.done < bar.total) {
+    parts.push(`${rate < 100 ? rate.toFixed(1) : Math.round(rate)}/s`, `${duration((bar.total - bar.done) / rate)} left`)
+  }
+  if (bar.loss !== undefined) parts.push(`loss ${bar.loss.toFixed(4)}`)
+  return fit(`  ${fit(bar.label, 36).padEnd(36)} ${parts.join("  ")}`, columns - 1)
+}
+
+/** What stays on the screen when an event is over; undefined for what only moves a bar. */
+export const renderLine = (event: Event): string | undefined => {
+  switch (event._tag) {
+    case "StepFinished":
+      return `✓ ${event.label.padEnd(38)} ${duration(event.seconds)}`
+    case "StepFailed":
+      return `✗ ${event.label}: ${event.message}`
+    case "Warning":
+      return `! ${event.label}: ${event.message}`
+    case "Wrote":
+      return `  ${event.what}: ${event.path}`
+    case "StepHit":
+    case "StepStarted":
+    case "StepProgress":
+      return undefined
+  }
+}
+
+type Write = (text: string) => void
+
+const bars = (write: Write, columns: () => number): Effect.Effect<Progress["Service"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const running = new Map<string, Bar>()
+    let drawn = 0
+    let hits = 0
+    const clear = (): string => (drawn > 0 ? `\x1b[${drawn}A\x1b[0J` : "")
+    const draw = (now: number, lines: ReadonlyArray<string>): void => {
+      const live = [...running.values()].map((bar) => renderBar(bar, now, columns()))
+      const text = [...lines, ...live].map((line) => `${line}\n`).join("")
+      if (text !== "" || drawn > 0) write(clear() + text)
+      drawn = live.length
+    }
+    const flushHits = (): ReadonlyArray<string> => {
+      if (hits === 0) return []
+      const line = `= ${hits} step${hits === 1 ? "" : "s"} unchanged, taken from the store`
+      hits = 0
+      return [line]
+    }
+    const redraw = Effect.map(Clock.currentTimeMillis, (now) => draw(now, []))
+    yield* Effect.addFinalizer(() => Effect.map(Clock.currentTimeMillis, (now) => draw(now, flushHits())))
+    yield* Effect.forkScoped(Effect.repeat(redraw, Schedule.spaced("120 millis")))
+    return Progress.of({
+      emit: (event) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          if (event._tag === "StepHit") {
+            hits++
+            return
+          }
+          if (event._tag === "StepStarted") {
+            running.set(event.label, {
+              label: event.label,
+              since: now,
+              done: 0,
+              total: 0,
+              first: -1,
+              unit: "step",
+              loss: undefined
+            })
+          } else if (event._tag === "StepProgress") {
+            const bar = running.get(event.label)
+            if (bar === undefined) return
+            const { done, total, unit, loss } = event
+            const fresh = bar.first < 0 ? { first: done, since: now } : {}
+            running.set(event.label, { ...bar, done, total, unit, loss: loss ?? bar.loss, ...fresh })
+            return
+          } else if (event._tag === "StepFinished" || event._tag === "StepFailed") running.delete(event.label)
+          const line = renderLine(event)
+          draw(now, line === undefined ? flushHits() : [...flushHits(), line])
+        })
+    })
+  })
+
+const lines = (write: Write): Progress["Service"] =>
+  Progress.of({
+    emit: (event) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const { _tag, ...rest } = event
+        write(`${JSON.stringify({ time: new Date(now).toISOString(), event: _tag, ...rest })}\n`)
+      })
+  })
+
+/** Bars when stderr is a terminal, JSON lines otherwise. */
+export const layer: Layer.Layer<Progress> = Layer.effect(
+  Progress,
+  Effect.suspend(() => {
+    const write: Write = (text) => void process.stderr.write(text)
+    return process.stderr.isTTY ? bars(write, () => process.stderr.columns ?? 100) : Effect.succeed(lines(write))
+  })
+)
