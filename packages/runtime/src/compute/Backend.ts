@@ -1,0 +1,52 @@
+// What an engine implements inside its worker: plain asynchronous functions over typed arrays, no Effect.
+// The worker host (worker.ts) serves these by messages; Engine.ts is the same protocol seen from the main thread.
+// Errors are thrown: the host turns an exception into `EngineError`, a dead worker is `EngineLost`.
+import type { Batch } from "./Batch.ts"
+import type { FusedInputs, FusedLoss, ModelState, Numerics, OptimiserState, Update } from "./Engine.ts"
+
+/** Policy, never identity: where and how fast, not what. Each engine reads what it knows and ignores the rest. */
+export interface EngineOptions {
+  /** Threads inside one operation; the engine's own choice when absent. */
+  readonly threads?: number
+  /** "cpu", "cuda:0", ... where an engine has more than one. */
+  readonly device?: string
+}
+
+export interface OpenOptions {
+  readonly optimiser?: OptimiserState
+  readonly fused?: FusedLoss
+}
+
+/**
+ * One loaded model. Calls come one at a time, each after the last one settled. Every array that is returned belongs to
+ * the caller (its buffer is transferred to the main thread): never a view into memory that the engine goes on using.
+ */
+export interface BackendSession {
+  /** Token log-probabilities [N], nothing kept. */
+  readonly score: (batch: Batch) => Promise<Float64Array>
+  /** The same, keeping what `backward` needs until it, or the next `forward`, comes. */
+  readonly forward: (batch: Batch) => Promise<Float64Array>
+  /** Adds the gradients of sum_n coefficients[n] * logProb[n]; throws without a `forward` before it. */
+  readonly backward: (coefficients: Float64Array) => Promise<void>
+  /** Forward, loss and backward in one run, adding gradients; present only when `open` was given a loss that the engine can fuse. */
+  readonly fused?: (batch: Batch, inputs: FusedInputs) => Promise<Float64Array>
+  /** Clips once, AdamW, zeroes the gradients. See optimiser.ts for the formula. */
+  readonly update: (update: Update) => Promise<{ readonly gradNorm: number; readonly clipped: boolean }>
+  readonly weights: () => Promise<ModelState>
+  readonly optimiser: () => Promise<OptimiserState>
+  /** Accumulated gradients, flat, in the order of `ModelState.parameters`. */
+  readonly gradients: () => Promise<Float32Array | Float64Array>
+  readonly close: () => Promise<void>
+}
+
+export interface Backend {
+  readonly numerics: Numerics
+  readonly open: (model: ModelState, options: OpenOptions) => Promise<BackendSession>
+  /** After every session is closed. */
+  readonly close: () => Promise<void>
+}
+
+/** What an engine's `backend.ts` exports. */
+export interface BackendModule {
+  readonly start: (options: EngineOptions) => Promise<Backend>
+}

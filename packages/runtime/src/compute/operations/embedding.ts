@@ -1,0 +1,26 @@
+// y[t] = table[ids[t]]. Ids repeat.
+import type { ShapeRule, Value } from "../Graph.ts"
+import { check, float, type GradientRule } from "./rule.ts"
+
+export interface Embedding {
+  /** table [V, d]; ids int [T], each in [0, V). */
+  readonly inputs: { readonly table: Value; readonly ids: Value }
+  /** [T, d] */
+  readonly outputs: { readonly y: Value }
+  readonly attributes: Readonly<Record<never, never>>
+}
+
+export const shape: ShapeRule<"embedding"> = (inputs) => {
+  const { ids, table } = inputs
+  check(table.shape.length === 2 && ids.dtype === "int" && ids.shape.length === 1, "embedding", inputs)
+  return { y: float(ids.shape[0]!, table.shape[1]!) }
+}
+
+export const gradient: GradientRule<"embedding"> = (
+  { build, cotangents: { y }, fold, node: { inputs: { ids, table } } }
+) =>
+  fold(
+    table,
+    (accumulator) =>
+      build.emit("scatterAddRows", { x: y!, rows: ids, accumulator }, { count: table.shape[0]!, unique: false }).y
+  )

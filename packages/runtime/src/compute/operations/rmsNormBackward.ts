@@ -1,0 +1,23 @@
+// With n = x * inverse and g = cotangent * weight: x = inverse * (g - n * mean(g n)) per row, weight = sum over rows of cotangent * n.
+import type { ShapeRule, Value } from "../Graph.ts"
+import { check, equal, float, type GradientRule } from "./rule.ts"
+
+export interface RmsNormBackward {
+  /** cotangent, x [R, d]; weight [d]; inverse [R, 1]. */
+  readonly inputs: { readonly cotangent: Value; readonly x: Value; readonly weight: Value; readonly inverse: Value }
+  /** Gradients: x [R, d]; weight [d]. */
+  readonly outputs: { readonly x: Value; readonly weight: Value }
+  readonly attributes: Readonly<Record<never, never>>
+}
+
+export const shape: ShapeRule<"rmsNormBackward"> = (inputs) => {
+  const { cotangent, inverse, weight, x } = inputs
+  check(
+    equal(cotangent.shape, x.shape) && equal(weight.shape, x.shape.slice(1)) && equal(inverse.shape, [x.shape[0]!, 1]),
+    "rmsNormBackward",
+    inputs
+  )
+  return { x: float(...x.shape), weight: float(...weight.shape) }
+}
+
+export const gradient: GradientRule<"rmsNormBackward"> = "none"
