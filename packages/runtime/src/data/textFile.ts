@@ -1,0 +1,102 @@
+// The text of a file in chunks, gunzipped on the way, so that a large file is never held whole.
+import { BadFile } from "@penchant/dsl/Errors"
+import { createReadStream } from "node:fs"
+import { resolve } from "node:path"
+import { createGunzip } from "node:zlib"
+
+/** What the operating system or zlib said, as what it means for the file. */
+const problems: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  EACCES: "not readable by this user",
+  EPERM: "not readable by this user",
+  EISDIR: "is a directory, not a file",
+  ENOTDIR: "a part of the path is not a directory",
+  Z_BUF_ERROR: "truncated gzip: the data ends before the stream does",
+  Z_DATA_ERROR: "corrupt gzip"
+}
+
+/** Any failure to read `file`, typed. */
+export const unreadable = (file: string, error: unknown): BadFile => {
+  if (error instanceof BadFile) return error
+  const code = error instanceof Error && "code" in error ? String(error.code) : ""
+  const said = error instanceof Error ? error.message : String(error)
+  const problem = problems[code] ?? said
+  const detail = code === "Z_DATA_ERROR" ? `${problem}: ${said}` : problem
+  return code === "ENOENT"
+    ? new BadFile({ file, problem: detail, remedy: `looked for ${resolve(file)}` })
+    : new BadFile({ file, problem: detail })
+}
+
+const isGzip = (chunk: Uint8Array): boolean => chunk[0] === 0x1f && chunk[1] === 0x8b
+
+/** The bytes as they lie on disk, once it is sure that they are gzip exactly when the name ends in `.gz`. */
+async function* stored(file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const named = file.endsWith(".gz")
+  let first = true
+  for await (const chunk of createReadStream(file, { signal, highWaterMark: 1 << 18 }) as AsyncIterable<Uint8Array>) {
+    if (first && named && !isGzip(chunk)) {
+      throw new BadFile({ file, problem: "not gzip, although its name ends in .gz" })
+    }
+    if (first && !named && isGzip(chunk)) {
+      throw new BadFile({ file, problem: "gzip, although its name does not end in .gz", remedy: "rename it" })
+    }
+    first = false
+    yield chunk
+  }
+  if (first && named) throw new BadFile({ file, problem: "truncated gzip: the file is empty" })
+}
+
+async function* gunzipped(file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const source = stored(file, signal)
+  const gunzip = createGunzip()
+  // Feeding by hand keeps the first error that happens, whichever end it comes from.
+  const feed = async (): Promise<void> => {
+    try {
+      for await (const chunk of source) {
+        if (gunzip.destroyed) return
+        if (!gunzip.write(chunk)) {
+          await new Promise<void>((done) => {
+            gunzip.once("drain", done)
+            gunzip.once("close", done)
+          })
+        }
+      }
+      gunzip.end()
+    } catch (error) {
+      gunzip.destroy(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+  void feed()
+  yield* gunzip as AsyncIterable<Uint8Array>
+}
+
+/** Throws `BadFile`. A byte order mark is dropped; bytes that are not UTF-8 are an error, never a replacement character. */
+export async function* chunksOf(file: string, signal: AbortSignal): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true })
+  const decode = (chunk?: Uint8Array): string => {
+    try {
+      return chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true })
+    } catch {
+      throw new BadFile({ file, problem: "not UTF-8 text" })
+    }
+  }
+  try {
+    for await (const chunk of file.endsWith(".gz") ? gunzipped(file, signal) : stored(file, signal)) yield decode(chunk)
+    yield decode()
+  } catch (error) {
+    throw unreadable(file, error)
+  }
+}
+
+/**
+ * Lines without their ends. Only "\n" and "\r\n" end a line: JSON strings may hold U+2028, which line readers split at.
+ */
+export async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<ReadonlyArray<string>> {
+  let rest = ""
+  for await (const chunk of chunksOf(file, signal)) {
+    const lines = (rest + chunk).split("\n")
+    rest = lines.pop() ?? ""
+    yield lines.map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line))
+  }
+  if (rest !== "") yield [rest]
+}
