@@ -1,0 +1,24 @@
+// Which architectures run, by the name in config.json. A new family is one file and one line here.
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { type Architecture, type ConfigProblem, type Family, firstProblem } from "./Family.ts"
+import { llama } from "./llama.ts"
+
+export const families: Readonly<Record<string, Family>> = {
+  LlamaForCausalLM: llama
+}
+
+const Named = Schema.Struct({ architectures: Schema.NonEmptyArray(Schema.String) })
+const decode = Schema.decodeUnknownResult(Named)
+
+/** What a parsed config.json describes. */
+export const architecture = (config: unknown): Result.Result<Architecture, ConfigProblem> =>
+  decode(config).pipe(
+    Result.mapError((error) => firstProblem(error.issue)),
+    Result.flatMap(({ architectures: [name] }) => {
+      const found = Object.hasOwn(families, name) ? families[name] : undefined
+      if (found !== undefined) return found.architecture(config)
+      const known = Object.keys(families).join(", ")
+      return Result.fail({ field: "architectures", problem: `names "${name}"; supported are ${known}` })
+    })
+  )
