@@ -2,6 +2,7 @@
 import { BadFile } from "@penchant/dsl/Errors"
 import { createReadStream } from "node:fs"
 import { resolve } from "node:path"
+import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
 
 /** What the operating system or zlib said, as what it means for the file. */
@@ -15,16 +16,18 @@ const problems: Readonly<Record<string, string>> = {
   Z_DATA_ERROR: "corrupt gzip"
 }
 
-/** Any failure to read `file`, typed. */
+/** A failure to read `file`, typed. An error without a code came from no system call: it is a bug, and thrown on. */
 export const unreadable = (file: string, error: unknown): BadFile => {
   if (error instanceof BadFile) return error
-  const code = error instanceof Error && "code" in error ? String(error.code) : ""
-  const said = error instanceof Error ? error.message : String(error)
-  const problem = problems[code] ?? said
-  const detail = code === "Z_DATA_ERROR" ? `${problem}: ${said}` : problem
-  return code === "ENOENT"
-    ? new BadFile({ file, problem: detail, remedy: `looked for ${resolve(file)}` })
-    : new BadFile({ file, problem: detail })
+  if (!(error instanceof Error && "code" in error && typeof error.code === "string")) throw error
+  const problem = problems[error.code]
+  return new BadFile({
+    file,
+    problem: problem === undefined || error.code === "Z_DATA_ERROR"
+      ? `${problem ?? "unreadable"}: ${error.message}`
+      : problem,
+    ...(error.code === "ENOENT" ? { remedy: `looked for ${resolve(file)}` } : {})
+  })
 }
 
 const isGzip = (chunk: Uint8Array): boolean => chunk[0] === 0x1f && chunk[1] === 0x8b
@@ -46,28 +49,11 @@ async function* stored(file: string, signal: AbortSignal): AsyncGenerator<Uint8A
   if (first && named) throw new BadFile({ file, problem: "truncated gzip: the file is empty" })
 }
 
-async function* gunzipped(file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const source = stored(file, signal)
+const gunzipped = (file: string, signal: AbortSignal): AsyncIterable<Uint8Array> => {
   const gunzip = createGunzip()
-  // Feeding by hand keeps the first error that happens, whichever end it comes from.
-  const feed = async (): Promise<void> => {
-    try {
-      for await (const chunk of source) {
-        if (gunzip.destroyed) return
-        if (!gunzip.write(chunk)) {
-          await new Promise<void>((done) => {
-            gunzip.once("drain", done)
-            gunzip.once("close", done)
-          })
-        }
-      }
-      gunzip.end()
-    } catch (error) {
-      gunzip.destroy(error instanceof Error ? error : new Error(String(error)))
-    }
-  }
-  void feed()
-  yield* gunzip as AsyncIterable<Uint8Array>
+  // An error on either side destroys `gunzip` with it, so that whoever reads sees it: nothing to do here.
+  pipeline(stored(file, signal), gunzip, () => undefined)
+  return gunzip
 }
 
 /** Throws `BadFile`. A byte order mark is dropped; bytes that are not UTF-8 are an error, never a replacement character. */
