@@ -9,10 +9,8 @@ import { score, snapshot } from "./Train.ts"
 export type MetricName = "preferenceAccuracy" | "chosenLogProb" | "rejectedLogProb" | "margin"
 
 /** A metric of any model with tokenizer `M`; `T` are the names of its numbers. */
-export interface Metric<in out T extends string, in M extends string, out E> {
+export interface Metric<in T extends string, in M extends string, out E> {
   readonly name: string
-  /** For checking names only. */
-  readonly columns?: (column: T) => T
   readonly on: (model: Step<Weights<M>>) => Step<Scores<T>, E>
 }
 
@@ -26,24 +24,26 @@ interface Paired<T extends string, Change extends string> {
   ): Metric<T | Change, M, E | E2 | EvaluationError>
 }
 
-const paired = <T extends string, Change extends string>(name: MetricName): Paired<T, Change> =>
-(
-  data: Step<Tokens<string, never>, unknown>,
-  options: { readonly against?: Step<Weights<string>, unknown> } = {}
-): Metric<T | Change, string, never> => ({
-  name,
-  on: (model) =>
-    make({
-      kind: "metric",
-      title: `${name} of ${model.title}`,
-      inputs: {
-        scores: score(model, data),
-        data,
-        against: options.against === undefined ? undefined : score(options.against, data)
-      },
-      parameters: { name }
-    })
-})
+const paired = <T extends string, Change extends string>(name: MetricName): Paired<T, Change> => {
+  const metric = (
+    data: Step<Tokens<string, never>, unknown>,
+    options: { readonly against?: Step<Weights<string>, unknown> } = {}
+  ): Metric<string, string, unknown> => ({
+    name,
+    on: (model) =>
+      make({
+        kind: "metric",
+        title: `${name} of ${model.title}`,
+        inputs: {
+          scores: score(model, data),
+          data,
+          against: options.against === undefined ? undefined : score(options.against, data)
+        },
+        parameters: { name }
+      })
+  })
+  return metric as unknown as Paired<T, Change>
+}
 
 /**
  * Share of pairs whose chosen answer is the likelier one, ties a half, by sums (`preferenceAccuracy`, with a bootstrap
