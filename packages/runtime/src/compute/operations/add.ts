@@ -1,5 +1,6 @@
 // y = a + b, where b has a's shape or is one row added to every row of a.
 import type { ShapeRule, Value } from "../Graph.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, equal, type GradientRule } from "./rule.ts"
 
 export interface Add {
@@ -19,4 +20,11 @@ export const gradient: GradientRule<"add"> = (
 ) => {
   sum(a, y!)
   if (wanted(b)) sum(b, a.shape.length === b.shape.length ? y! : build.emit("sumRows", { x: y! }, {}).y)
+}
+
+export const kernel: Kernel<"add"> = ({ a, b }) => {
+  const y = floats(a.shape)
+  const period = b.data.length
+  for (let i = 0; i < y.data.length; i++) y.data[i] = a.data[i]! + b.data[i % period]!
+  return { y }
 }

@@ -1,5 +1,6 @@
 // y[t] = table[ids[t]]. Ids repeat.
 import type { ShapeRule, Value } from "../Graph.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, float, type GradientRule } from "./rule.ts"
 
 export interface Embedding {
@@ -24,3 +25,13 @@ export const gradient: GradientRule<"embedding"> = (
     (accumulator) =>
       build.emit("scatterAddRows", { x: y!, rows: ids, accumulator }, { count: table.shape[0]!, unique: false }).y
   )
+
+export const kernel: Kernel<"embedding"> = ({ ids, table }) => {
+  const width = table.shape[1]!
+  const y = floats([ids.ints.length, width])
+  ids.ints.forEach((id, t) => {
+    if (id < 0 || id >= table.shape[0]!) throw new Error(`token ${id} is outside the vocabulary of ${table.shape[0]}`)
+    y.data.set(table.data.subarray(id * width, (id + 1) * width), t * width)
+  })
+  return { y }
+}

@@ -1,5 +1,6 @@
 // y[m] = x[rows[m]], every row at most once. (`embedding` is the one whose rows repeat.)
 import type { ShapeRule, Value } from "../Graph.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, float, type GradientRule } from "./rule.ts"
 
 export interface GatherRows {
@@ -23,3 +24,10 @@ export const gradient: GradientRule<"gatherRows"> = (
     x,
     (accumulator) => build.emit("scatterAddRows", { x: y!, rows, accumulator }, { count: x.shape[0]!, unique: true }).y
   )
+
+export const kernel: Kernel<"gatherRows"> = ({ rows, x }) => {
+  const width = x.shape[1]!
+  const y = floats([rows.ints.length, width])
+  rows.ints.forEach((row, m) => y.data.set(x.data.subarray(row * width, (row + 1) * width), m * width))
+  return { y }
+}

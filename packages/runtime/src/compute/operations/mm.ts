@@ -1,6 +1,8 @@
 // The one matrix product: y = op(a) op(b) + accumulator, where op transposes if asked.
 // Residuals, biases and sums of gradients fold into the accumulator. Hugging Face linear layers are x wᵀ: transB.
 import type { ShapeRule, Value } from "../Graph.ts"
+import { addProduct, transposed } from "../reference/product.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface Mm {
@@ -37,4 +39,24 @@ export const gradient: GradientRule<"mm"> = ({ build, cotangents, fold, node, su
     (transA
       ? build.emit("mm", { a: b, b: y, accumulator }, { transA: transB, transB: true })
       : build.emit("mm", { a: y, b, accumulator }, { transA: false, transB: !transB })).y)
+}
+
+export const kernel: Kernel<"mm"> = ({ a, accumulator, b }, { transA, transB }) => {
+  const [aRows, aColumns] = a.shape as [number, number]
+  const [bRows, bColumns] = b.shape as [number, number]
+  const [m, k] = transA ? [aColumns, aRows] : [aRows, aColumns]
+  const n = transB ? bRows : bColumns
+  const y = floats([m, n])
+  if (accumulator !== undefined) {
+    for (let at = 0; at < m * n; at += accumulator.data.length) y.data.set(accumulator.data, at)
+  }
+  addProduct(
+    y.data,
+    transA ? transposed(a.data, aRows, aColumns) : a.data,
+    transB ? b.data : transposed(b.data, bRows, bColumns),
+    m,
+    n,
+    k
+  )
+  return { y }
 }

@@ -1,5 +1,6 @@
 // With n = x * inverse and g = cotangent * weight: x = inverse * (g - n * mean(g n)) per row, weight = sum over rows of cotangent * n.
 import type { ShapeRule, Value } from "../Graph.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface RmsNormBackward {
@@ -21,3 +22,24 @@ export const shape: ShapeRule<"rmsNormBackward"> = (inputs) => {
 }
 
 export const gradient: GradientRule<"rmsNormBackward"> = "none"
+
+export const kernel: Kernel<"rmsNormBackward"> = ({ cotangent, inverse, weight, x }) => {
+  const [rows, width] = x.shape as [number, number]
+  const dx = floats(x.shape)
+  const dw = floats(weight.shape)
+  for (let r = 0; r < rows; r++) {
+    const factor = inverse.data[r]!
+    let mean = 0
+    for (let j = 0; j < width; j++) {
+      const i = r * width + j
+      const cn = cotangent.data[i]! * x.data[i]! * factor
+      dw.data[j] = dw.data[j]! + cn
+      mean += cn * weight.data[j]! / width
+    }
+    for (let j = 0; j < width; j++) {
+      const i = r * width + j
+      dx.data[i] = factor * (cotangent.data[i]! * weight.data[j]! - x.data[i]! * factor * mean)
+    }
+  }
+  return { x: dx, weight: dw }
+}

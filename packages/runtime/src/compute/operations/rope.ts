@@ -1,6 +1,7 @@
 // Rotary positions: each pair (u, v) of the first `dims` numbers of a head turns by its position's angle,
 // (u cos - v sin, v cos + u sin); the rest of the head passes. https://arxiv.org/abs/2104.09864
 import type { ShapeRule, Value } from "../Graph.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface Rope {
@@ -38,4 +39,24 @@ export const gradient: GradientRule<"rope"> = (
   if (wanted(inputs.x)) {
     sum(inputs.x, build.emit("rope", { ...inputs, x: y! }, { ...attributes, inverse: !attributes.inverse }).y)
   }
+}
+
+export const kernel: Kernel<"rope"> = ({ cos, positions, sin, x }, { dims, headDim, inverse, style }) => {
+  const width = x.shape[1]!
+  const half = dims / 2
+  const [step, apart] = style === "half" ? [1, half] : [2, 1]
+  const y = floats(x.shape, x.data.slice())
+  positions.ints.forEach((position, t) => {
+    for (let head = t * width; head < (t + 1) * width; head += headDim) {
+      for (let i = 0; i < half; i++) {
+        const c = cos.data[position * half + i]!
+        const s = inverse ? -sin.data[position * half + i]! : sin.data[position * half + i]!
+        const u = x.data[head + i * step]!
+        const v = x.data[head + i * step + apart]!
+        y.data[head + i * step] = u * c - v * s
+        y.data[head + i * step + apart] = v * c + u * s
+      }
+    }
+  })
+  return { y }
 }

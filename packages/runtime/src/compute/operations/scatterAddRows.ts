@@ -1,5 +1,6 @@
 // y = accumulator (or zeros), then y[rows[k]] += x[k] for k in order: the sum is deterministic on every engine.
 import type { Dimension, ShapeRule, Value } from "../Graph.ts"
+import { floats, type Kernel, sizeOf } from "../reference/Tensor.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface ScatterAddRows {
@@ -27,3 +28,12 @@ export const shape: ShapeRule<"scatterAddRows"> = (inputs, { count }) => {
 }
 
 export const gradient: GradientRule<"scatterAddRows"> = "none"
+
+export const kernel: Kernel<"scatterAddRows"> = ({ accumulator, rows, x }, { count }, sizes) => {
+  const width = x.shape[1]!
+  const y = floats([sizeOf(count, sizes), width], accumulator?.data.slice())
+  rows.ints.forEach((row, k) => {
+    for (let j = 0; j < width; j++) y.data[row * width + j] = y.data[row * width + j]! + x.data[k * width + j]!
+  })
+  return { y }
+}

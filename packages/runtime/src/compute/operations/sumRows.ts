@@ -1,5 +1,6 @@
 // y[j] = sum_r x[r, j], in row order: the gradient of a bias.
 import type { ShapeRule, Value } from "../Graph.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, float, type GradientRule } from "./rule.ts"
 
 export interface SumRows {
@@ -16,3 +17,10 @@ export const shape: ShapeRule<"sumRows"> = (inputs) => {
 }
 
 export const gradient: GradientRule<"sumRows"> = "none"
+
+export const kernel: Kernel<"sumRows"> = ({ x }) => {
+  const y = floats(x.shape.slice(1))
+  const width = y.data.length
+  for (let i = 0; i < x.data.length; i++) y.data[i % width] = y.data[i % width]! + x.data[i]!
+  return { y }
+}

@@ -1,5 +1,6 @@
 // y = silu(gate) * up, silu(x) = x sigmoid(x). https://arxiv.org/abs/2002.05202
 import type { ShapeRule, Value } from "../Graph.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface Swiglu {
@@ -19,4 +20,10 @@ export const gradient: GradientRule<"swiglu"> = ({ build, cotangents: { y }, nod
   const d = build.emit("swigluBackward", { cotangent: y!, gate, up }, {})
   sum(gate, d.gate)
   sum(up, d.up)
+}
+
+export const kernel: Kernel<"swiglu"> = ({ gate, up }) => {
+  const y = floats(gate.shape)
+  for (let i = 0; i < y.data.length; i++) y.data[i] = gate.data[i]! / (1 + Math.exp(-gate.data[i]!)) * up.data[i]!
+  return { y }
 }

@@ -1,5 +1,6 @@
 // With s = sigmoid(gate) and z = gate s: up = cotangent * z, gate = cotangent * up * (z + s (1 - z)).
 import type { ShapeRule, Value } from "../Graph.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface SwigluBackward {
@@ -17,3 +18,15 @@ export const shape: ShapeRule<"swigluBackward"> = (inputs) => {
 }
 
 export const gradient: GradientRule<"swigluBackward"> = "none"
+
+export const kernel: Kernel<"swigluBackward"> = ({ cotangent, gate, up }) => {
+  const dGate = floats(gate.shape)
+  const dUp = floats(up.shape)
+  for (let i = 0; i < dUp.data.length; i++) {
+    const s = 1 / (1 + Math.exp(-gate.data[i]!))
+    const z = gate.data[i]! * s
+    dUp.data[i] = cotangent.data[i]! * z
+    dGate.data[i] = cotangent.data[i]! * up.data[i]! * (z + s * (1 - z))
+  }
+  return { gate: dGate, up: dUp }
+}

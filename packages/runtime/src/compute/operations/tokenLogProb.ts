@@ -1,6 +1,8 @@
 // logProb[n] = logSoftmax(hidden headᵀ)[predictor[n], targets[n]]: head, log-softmax and pick in one operation, so that an
 // engine with a large vocabulary can go in chunks. Rows are unique; a prompt's last row serves the first token of every branch.
 import type { ShapeRule, Value } from "../Graph.ts"
+import { addProduct } from "../reference/product.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, equal, float, type GradientRule, opaque } from "./rule.ts"
 
 export interface TokenLogProb {
@@ -26,4 +28,29 @@ export const gradient: GradientRule<"tokenLogProb"> = ({ build, cotangents, node
   const d = build.emit("tokenLogProbBackward", { cotangent: cotangents.logProb!, ...inputs, saved: outputs.saved }, {})
   sum(inputs.head, d.head)
   sum(inputs.hidden, d.hidden)
+}
+
+/** `saved` is the log-softmax [M, V]. */
+export const kernel: Kernel<"tokenLogProb"> = ({ head, hidden, predictor, targets }) => {
+  const [rows, width] = hidden.shape as [number, number]
+  const vocabulary = head.shape[0]!
+  const saved = floats([rows, vocabulary])
+  addProduct(saved.data, hidden.data, head.data, rows, vocabulary, width)
+  for (let m = 0; m < rows; m++) {
+    const row = saved.data.subarray(m * vocabulary, (m + 1) * vocabulary)
+    let top = -Infinity
+    for (let j = 0; j < vocabulary; j++) if (row[j]! > top) top = row[j]!
+    let total = 0
+    for (let j = 0; j < vocabulary; j++) total += Math.exp(row[j]! - top)
+    const lift = top + Math.log(total)
+    for (let j = 0; j < vocabulary; j++) row[j] = row[j]! - lift
+  }
+  const logProb = floats(targets.shape)
+  targets.ints.forEach((target, n) => {
+    if (target < 0 || target >= vocabulary) {
+      throw new Error(`token ${target} is outside the vocabulary of ${vocabulary}`)
+    }
+    logProb.data[n] = saved.data[predictor.ints[n]! * vocabulary + target]!
+  })
+  return { logProb, saved }
 }

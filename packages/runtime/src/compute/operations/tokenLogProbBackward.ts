@@ -2,6 +2,8 @@
 // logits[m, v] = sum of cotangent over entries (m, v) - c[m] p[m, v]; hidden = logits head; head = logitsᵀ hidden.
 // Several entries may name the same row, and the same row and target.
 import type { ShapeRule, Value } from "../Graph.ts"
+import { addProduct, transposed } from "../reference/product.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface TokenLogProbBackward {
@@ -25,3 +27,32 @@ export const shape: ShapeRule<"tokenLogProbBackward"> = (inputs) => {
 }
 
 export const gradient: GradientRule<"tokenLogProbBackward"> = "none"
+
+export const kernel: Kernel<"tokenLogProbBackward"> = ({ cotangent, head, hidden, predictor, saved, targets }) => {
+  const [rows, width] = hidden.shape as [number, number]
+  const vocabulary = head.shape[0]!
+  const perRow = new Float64Array(rows)
+  predictor.ints.forEach((m, n) => {
+    perRow[m] = perRow[m]! + cotangent.data[n]!
+  })
+  const logits = new Float64Array(rows * vocabulary)
+  for (let i = 0; i < logits.length; i++) {
+    logits[i] = -perRow[Math.floor(i / vocabulary)]! * Math.exp(saved.data[i]!)
+  }
+  predictor.ints.forEach((m, n) => {
+    const i = m * vocabulary + targets.ints[n]!
+    logits[i] = logits[i]! + cotangent.data[n]!
+  })
+  const dHidden = floats(hidden.shape)
+  const dHead = floats(head.shape)
+  addProduct(dHidden.data, logits, transposed(head.data, vocabulary, width), rows, width, vocabulary)
+  addProduct(
+    dHead.data,
+    transposed(logits, rows, vocabulary),
+    transposed(hidden.data, rows, width),
+    vocabulary,
+    width,
+    rows
+  )
+  return { hidden: dHidden, head: dHead }
+}
