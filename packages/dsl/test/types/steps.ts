@@ -1,7 +1,4 @@
 // Every mistake below must not compile, and everything else must: checked by tsc as part of `check`, never run.
-import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import {
   chosenLogProb,
   compare,
@@ -20,8 +17,8 @@ import {
   preferenceAccuracy,
   score,
   split,
-  step,
   type Step,
+  step,
   study,
   tokenise,
   train,
@@ -33,6 +30,9 @@ import {
 import { column, logSigmoid, minus, negate, times } from "@penchant/dsl/Formula"
 import { logRatio, objective } from "@penchant/dsl/Objective"
 import { dil, dpo, nll, sft, simpo } from "@penchant/objectives"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 
 const halves = split(normalise.hh(Dataset.hub("Anthropic/hh-rlhf", { split: "train" })), { test: 0.1 })
 const base = Model.hub("EleutherAI/pythia-160m")
@@ -107,12 +107,21 @@ parts(halves.train, { sft: 10, test: 5 }).train
 withPolicy(start, { learningRate: 1 })
 
 // 4. objectives and data
-const Row = Schema.Struct({ prompt: Schema.String, chosen: Schema.String, rejected: Schema.String, margin: Schema.Finite })
+const Row = Schema.Struct({
+  prompt: Schema.String,
+  chosen: Schema.String,
+  rejected: Schema.String,
+  margin: Schema.Finite
+})
 const rows = Dataset.file("mine.jsonl", Row)
 const withMargin = tokenise(normalise.plain(rows, { columns: ["margin"] }), base, { maxLength: 512 })
 const marginDpo = ({ beta = 0.1 } = {}) =>
-  objective("margin-dpo", { beta }, ({ beta }) =>
-    negate(logSigmoid(minus(times(beta, minus(logRatio("chosen"), logRatio("rejected"))), column("margin")))))
+  objective(
+    "margin-dpo",
+    { beta },
+    ({ beta }) =>
+      negate(logSigmoid(minus(times(beta, minus(logRatio("chosen"), logRatio("rejected"))), column("margin"))))
+  )
 train(marginDpo(), { model: base, data: withMargin })
 train(dpo(), { model: base, data: withMargin }) // more columns than needed is fine
 // @ts-expect-error the data carries no margin
@@ -133,7 +142,9 @@ normalise.plain(Dataset.file("hh.jsonl", HhRow))
 train(dpo, { model: base, data })
 
 // 5. training on top of training
-withPolicy(extend(train(dil.lsif(), { model: train(dpo(), { model: start, data }), data }), { epochs: 2 }), { retries: 2 })
+withPolicy(extend(train(dil.lsif(), { model: train(dpo(), { model: start, data }), data }), { epochs: 2 }), {
+  retries: 2
+})
 trajectory(train(dpo(), { model: start, data }, { snapshots: 6 }), metrics)
 // @ts-expect-error weights from the hub have no optimiser state
 extend(base, { epochs: 2 })

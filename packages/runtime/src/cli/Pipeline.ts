@@ -1,15 +1,15 @@
 // Loads a pipeline file: type-checks it when it or what it imports changed, imports it, and finds what it exports.
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import { spawn } from "node:child_process"
-import { createRequire } from "node:module"
-import * as fs from "node:fs"
-import * as path from "node:path"
-import { pathToFileURL } from "node:url"
+import type { Kind } from "@penchant/dsl/Artifact"
 import { digest, sha256 } from "@penchant/dsl/Identity"
 import { type AnyStep, type Executor, isStep, type Step } from "@penchant/dsl/Step"
 import { type Comparison, isComparison, isStudy, type Study } from "@penchant/dsl/Study"
-import type { Kind } from "@penchant/dsl/Artifact"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+import { createRequire } from "node:module"
+import * as path from "node:path"
+import { pathToFileURL } from "node:url"
 
 /** The pipeline file cannot be used: it is missing, does not type-check, throws, or exports nothing that runs. */
 export class BadPipeline extends Schema.TaggedError<BadPipeline>()("BadPipeline", {
@@ -115,9 +115,13 @@ export const typeCheck = Effect.fn("typeCheck")(function*(file: string, scratch:
           resume(Effect.fail(new BadPipeline({ file, problem: `the type checker did not start: ${cause.message}` }))))
         child.on("close", (code) => {
           const text = Buffer.concat(output).toString("utf8").trim()
-          resume(code === 0 ? Effect.void : Effect.fail(new BadPipeline({ file, problem: `does not type-check\n${text}` })))
+          resume(
+            code === 0 ? Effect.void : Effect.fail(new BadPipeline({ file, problem: `does not type-check\n${text}` }))
+          )
         })
-        return Effect.sync(() => void child.kill())
+        return Effect.sync(() =>
+          void child.kill()
+        )
       }),
     () => Effect.sync(() => fs.rmSync(project, { force: true }))
   )
@@ -152,7 +156,10 @@ export const load = Effect.fn("load")(function*(file: string) {
   const labels = new Set<string>()
   for (const { label } of targets) {
     if (labels.has(label)) {
-      return yield* new BadPipeline({ file, problem: `two results are called "${label}": name an axis or a study apart` })
+      return yield* new BadPipeline({
+        file,
+        problem: `two results are called "${label}": name an axis or a study apart`
+      })
     }
     labels.add(label)
   }

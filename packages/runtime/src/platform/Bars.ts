@@ -38,7 +38,10 @@ export const renderBar = (bar: Bar, now: number, columns: number): string => {
   if (bar.total > 0) parts.push(`${bar.done}/${bar.total} ${bar.unit}s`)
   else parts.push(duration(seconds))
   if (rate > 0 && bar.done < bar.total) {
-    parts.push(`${rate < 100 ? rate.toFixed(1) : Math.round(rate)}/s`, `${duration((bar.total - bar.done) / rate)} left`)
+    parts.push(
+      `${rate < 100 ? rate.toFixed(1) : Math.round(rate)}/s`,
+      `${duration((bar.total - bar.done) / rate)} left`
+    )
   }
   if (bar.loss !== undefined) parts.push(`loss ${bar.loss.toFixed(4)}`)
   return fit(`  ${fit(bar.label, 36).padEnd(36)} ${parts.join("  ")}`, columns - 1)
