@@ -112,5 +112,5 @@ export const gradients = (loss: Node): Gradients => {
     }
   }
   send(simplify(loss), one)
-  return Object.fromEntries(Object.entries(found).map(([side, node]) => [side, simplify(node)]))
+  return Object.fromEntries(Object.entries(found).toSorted().map(([side, node]) => [side, simplify(node)]))
 }

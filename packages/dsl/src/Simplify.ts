@@ -3,10 +3,11 @@
 // multiplied out only where that makes the formula smaller.
 // Domain: log is taken of positive values and the variable r is a ratio, so log(x y) = log x + log y where x > 0 is known.
 import { unary } from "./Kernels.ts"
-import { isDetached, logSum, tidy, unite } from "./Laws.ts"
+import { logarithm } from "./Logarithms.ts"
 import {
   apply,
   type BinaryTag,
+  children,
   constant,
   FormulaError,
   join,
@@ -17,42 +18,15 @@ import {
   type Side,
   type UnaryTag
 } from "./Node.ts"
-import { keyOf, same, size } from "./Order.ts"
-import { asTerm, atom, build, collect, expand, type Factor, multiply, parse, power, scale, type Term, type Terms } from "./Terms.ts"
+import { keyOf, same } from "./Order.ts"
+import { asTerm, multiply, negated } from "./Products.ts"
+import { canonical } from "./Sums.ts"
+import { atom, build, parse, power, type Term } from "./Terms.ts"
 
-/** Takes the factor that most terms share out of them, again and again: x y + x z + w -> x (y + z) + w. */
-const group = (terms: Terms): Terms => {
-  const shared = new Map<string, { readonly factor: Factor; readonly members: Array<Term> }>()
-  for (const term of terms) {
-    for (const { base, power } of term.factors) {
-      const factor = { base, power: Math.sign(power) }
-      const key = `${keyOf(base)}^${factor.power}`
-      const found = shared.get(key) ?? { factor, members: [] }
-      found.members.push(term)
-      shared.set(key, found)
-    }
-  }
-  const best = [...shared.values()].reduce<{ factor: Factor; members: ReadonlyArray<Term> } | undefined>(
-    (a, b) => (b.members.length > Math.max(1, a?.members.length ?? 0) ? b : a),
-    undefined
-  )
-  if (best === undefined) return terms
-  const outer: Term = { coefficient: 1, factors: [best.factor] }
-  const inner = group(unite(collect(best.members.map((term) => multiply(term, power(outer, -1))))))
-  const rest = terms.filter((term) => !best.members.includes(term))
-  return group(collect([...rest, tidy(multiply(asTerm(inner), outer))]))
-}
-
-const finish = (terms: Terms): Terms => group(unite(collect(terms.map(tidy))))
-
-/** The smaller of the sum as it stands and the sum multiplied out. */
-const sumUp = (terms: Terms): Node => {
-  const plain = build(finish(terms))
-  const opened = expand(collect(terms.map(tidy)))
-  if (opened === undefined) return plain
-  const open = build(finish(opened))
-  return size(open) < size(plain) ? open : plain
-}
+/** Carries no gradient: nothing of the policy outside `detach` and running means. */
+const isDetached = (node: Node): boolean =>
+  node._tag === "Detach" || node._tag === "State" ||
+  (node._tag === "LogProb" ? node.model === "reference" : children(node).every(isDetached))
 
 const fold = (tag: UnaryTag, of: Node): Node => {
   const value = of._tag === "Constant" ? unary[tag](of.value) : Number.NaN
@@ -66,23 +40,25 @@ const exponential = (of: Node): Node => {
   const [factor, ...others] = term?.factors ?? []
   const k = term?.coefficient ?? 0
   if (factor?.power === 1 && rest.length + others.length === 0 && Number.isInteger(k) && Math.abs(k) <= 4) {
-    if (factor.base._tag === "Log") return sumUp([power(asTerm(parse(factor.base.of)), k)])
-    if (factor.base._tag === "LogSigmoid" && k > 0) return sumUp([atom(apply("Sigmoid", factor.base.of), k)])
+    if (factor.base._tag === "Log") return canonical([power(asTerm(parse(factor.base.of)), k)])
+    if (factor.base._tag === "LogSigmoid" && k > 0) return canonical([atom(apply("Sigmoid", factor.base.of), k)])
   }
   return fold("Exp", of)
 }
 
 /** Linear: what does not depend on the token comes out, and a constant is counted as often as there are tokens. */
 const overTokens = (of: Node, side: Side): Node =>
-  sumUp(parse(of).flatMap(({ coefficient, factors }) => {
-    const inside = factors.filter(({ base }) => rankOf(base) !== "row")
-    const outside: Term = { coefficient, factors: factors.filter(({ base }) => rankOf(base) === "row") }
-    const [only, ...more] = inside
-    if (only === undefined) return [multiply(outside, atom({ _tag: "Length", side }))]
-    const open = only.base._tag === "Plus" && only.power === 1 && more.length === 0
-    const reduced = open ? overTokens(only.base, side) : apply("Sum", build([{ coefficient: 1, factors: inside }]))
-    return [multiply(outside, asTerm(parse(reduced)))]
-  }))
+  canonical(
+    parse(of).flatMap(({ coefficient, factors }) => {
+      const inside = factors.filter(({ base }) => rankOf(base) !== "row")
+      const outside: Term = { coefficient, factors: factors.filter(({ base }) => rankOf(base) === "row") }
+      const [only, ...more] = inside
+      if (only === undefined) return [multiply(outside, atom({ _tag: "Length", side }))]
+      const open = only.base._tag === "Plus" && only.power === 1 && more.length === 0
+      const reduced = open ? overTokens(only.base, side) : apply("Sum", build([{ coefficient: 1, factors: inside }]))
+      return [multiply(outside, asTerm(parse(reduced)))]
+    })
+  )
 
 const isBatchConstant: (node: Node) => boolean = (node) =>
   node._tag === "Constant" || node._tag === "Parameter" || node._tag === "BatchMean" || node._tag === "State" ||
@@ -94,7 +70,7 @@ const overBatch = (of: Node): Node => {
   const { coefficient, factors } = asTerm(parse(of))
   const inside = factors.filter(({ base }) => !isBatchConstant(base))
   const outside = factors.filter(({ base }) => isBatchConstant(base))
-  return sumUp([
+  return canonical([
     multiply({ coefficient, factors: outside }, atom(apply("BatchMean", build([{ coefficient: 1, factors: inside }]))))
   ])
 }
@@ -121,18 +97,18 @@ const rules = match<Node>({
   Variable: leaf,
   LogProb: leaf,
   Length: leaf,
-  Negate: ({ of }) => sumUp(scale(parse(simplify(of)), -1)),
-  Plus: ({ left, right }) => sumUp([...parse(simplify(left)), ...parse(simplify(right))]),
-  Times: ({ left, right }) => sumUp([multiply(asTerm(parse(simplify(left))), asTerm(parse(simplify(right))))]),
+  Negate: ({ of }) => negated(simplify(of)),
+  Plus: ({ left, right }) => canonical([...parse(simplify(left)), ...parse(simplify(right))]),
+  Times: ({ left, right }) => canonical([multiply(asTerm(parse(simplify(left))), asTerm(parse(simplify(right))))]),
   Divide: ({ left, right }) => {
     const below = asTerm(parse(simplify(right)))
     if (below.coefficient === 0) throw new FormulaError("a formula divides by zero")
-    return sumUp([multiply(asTerm(parse(simplify(left))), power(below, -1))])
+    return canonical([multiply(asTerm(parse(simplify(left))), power(below, -1))])
   },
   Exp: ({ of }) => exponential(simplify(of)),
-  Log: ({ of }) => sumUp(logSum(parse(simplify(of)))),
+  Log: ({ of }) => canonical(logarithm(parse(simplify(of)))),
   // log(1 + exp x) has one name: -log sigmoid(-x)
-  Softplus: ({ of }) => sumUp([{ ...atom(fold("LogSigmoid", sumUp(scale(parse(simplify(of)), -1)))), coefficient: -1 }]),
+  Softplus: ({ of }) => canonical([{ ...atom(fold("LogSigmoid", negated(simplify(of)))), coefficient: -1 }]),
   LogSigmoid: function_,
   Sigmoid: function_,
   Log1mExp: function_,
@@ -145,7 +121,7 @@ const rules = match<Node>({
   Min: (node) => {
     const found = commutative("Min", node)
     return found._tag === "Min" && isZero(found.right)
-      ? sumUp([{ ...atom(apply("Relu", sumUp(scale(parse(found.left), -1)))), coefficient: -1 }])
+      ? canonical([{ ...atom(apply("Relu", negated(found.left))), coefficient: -1 }])
       : found
   },
   Max: (node) => {
@@ -169,4 +145,3 @@ export const simplify = (node: Node): Node => {
   known.set(simple, simple)
   return simple
 }
-

@@ -1,10 +1,9 @@
-// A canonical sum of products: what Simplify computes with. Factors are canonical nodes with whole powers; a sum inside
-// a product stays one factor, so nothing is multiplied out unless Simplify finds that it pays.
-// Leaves out every law of exp, log and sigmoid, except that exponentials merge: exp(a) exp(b) = exp(a + b).
-import { apply, constant, join, match, type Node, type NodeOf } from "./Node.ts"
+// A canonical sum of products as data, and its two directions: `parse` reads it off a canonical node, `build` writes it.
+// A sum inside a product is one factor; nothing is multiplied out here.
+import { apply, constant, join, match, type Node } from "./Node.ts"
 import { keyOf } from "./Order.ts"
 
-/** power != 0 */
+/** A canonical node that is no product, to a whole power other than 0. */
 export interface Factor {
   readonly base: Node
   readonly power: number
@@ -17,91 +16,38 @@ export interface Term {
 /** A sum. Empty is 0. */
 export type Terms = ReadonlyArray<Term>
 
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
-export const termKey = (factors: ReadonlyArray<Factor>): string =>
-  factors.length === 0 ? "~" : factors.map(({ base, power }) => `${keyOf(base)}^${power}`).join("*")
-
 export const number = (value: number): Terms => (value === 0 ? [] : [{ coefficient: value, factors: [] }])
 export const atom = (base: Node, power = 1): Term => ({ coefficient: 1, factors: [{ base, power }] })
-
-/** Like terms collected, zeros dropped, in order. A lone sum in parentheses is opened. */
-export const collect = (terms: Terms): Terms => {
-  const found = new Map<string, Term>()
-  const add = ({ coefficient, factors }: Term): void => {
-    const [first, second] = factors
-    if (first?.base._tag === "Plus" && first.power === 1 && second === undefined) {
-      for (const inner of parse(first.base)) add({ ...inner, coefficient: inner.coefficient * coefficient })
-      return
-    }
-    const key = termKey(factors)
-    found.set(key, { coefficient: (found.get(key)?.coefficient ?? 0) + coefficient, factors })
-  }
-  terms.forEach(add)
-  return [...found]
-    .filter(([, term]) => term.coefficient !== 0)
-    .toSorted(([a], [b]) => compare(a, b))
-    .map(([, term]) => term)
-}
-
 export const scale = (terms: Terms, by: number): Terms =>
-  by === 0 ? [] : terms.map((term) => ({ ...term, coefficient: term.coefficient * by }))
-
-/** One term for a sum: its sign (so that its first term is positive) and a common magnitude go to the coefficient. */
-export const asTerm = (terms: Terms): Term => {
-  const [first, ...rest] = terms
-  if (first === undefined) return { coefficient: 0, factors: [] }
-  if (rest.length === 0) return first
-  const sign = Math.sign(first.coefficient)
-  const magnitude = Math.abs(first.coefficient)
-  const content = rest.every((term) => Math.abs(term.coefficient) === magnitude) ? sign * magnitude : sign
-  return { coefficient: content, factors: [{ base: build(scale(terms, 1 / content)), power: 1 }] }
-}
-
+  terms.map((term) => ({ ...term, coefficient: term.coefficient * by }))
 export const power = ({ coefficient, factors }: Term, by: number): Term => ({
   coefficient: coefficient ** by,
   factors: factors.map((factor) => ({ ...factor, power: factor.power * by }))
 })
 
-/** Powers of equal bases add up; exponentials merge into one of power 1. */
-export const multiply = (...terms: ReadonlyArray<Term>): Term => {
-  const found = new Map<string, Factor>()
-  const exponents: Array<Term> = []
-  for (const { base, power } of terms.flatMap((term) => term.factors)) {
-    if (base._tag === "Exp") exponents.push(...scale(parse(base.of), power))
-    else found.set(keyOf(base), { base, power: (found.get(keyOf(base))?.power ?? 0) + power })
-  }
-  const exponent = collect(exponents)
-  if (exponent.length > 0) {
-    const base = apply("Exp", build(exponent))
-    found.set(keyOf(base), { base, power: 1 })
-  }
-  return {
-    coefficient: terms.reduce((product, term) => product * term.coefficient, 1),
-    factors: [...found].filter(([, f]) => f.power !== 0).toSorted(([a], [b]) => compare(a, b)).map(([, f]) => f)
-  }
-}
+/** The key of a product without its coefficient. Constants come last. */
+export const termKey = (factors: ReadonlyArray<Factor>): string =>
+  factors.length === 0 ? "~" : factors.map(({ base, power }) => `${keyOf(base)}^${power}`).join("*")
+export const byKey = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
+  a < b ? -1 : a > b ? 1 : 0
 
-/** Every product of sums multiplied out; undefined when that makes more than `limit` terms. */
-export const expand = (terms: Terms, limit = 200): Terms | undefined => {
-  const out: Array<Term> = []
-  for (const { coefficient, factors } of terms) {
-    let products: Array<Term> = [{ coefficient, factors: [] }]
-    for (const factor of factors) {
-      const open = factor.base._tag === "Plus" && factor.power > 0
-      const inner = open ? parse(factor.base) : [atom(factor.base, factor.power)]
-      for (let i = 0; i < (open ? factor.power : 1); i++) {
-        products = products.flatMap((product) => inner.map((term) => multiply(product, term)))
-        if (products.length + out.length > limit) return undefined
-      }
-    }
-    out.push(...products)
+/** Equal bases once, their powers added. */
+export const merged = (factors: ReadonlyArray<Factor>): ReadonlyArray<Factor> => {
+  const found = new Map<string, Factor>()
+  for (const { base, power } of factors) {
+    const key = keyOf(base)
+    found.set(key, { base, power: (found.get(key)?.power ?? 0) + power })
   }
-  return collect(out)
+  return [...found].filter(([, { power }]) => power !== 0).toSorted(byKey).map(([, factor]) => factor)
 }
 
 const single = (node: Node): Terms => [atom(node)]
-const fraction = ({ left, right }: NodeOf<"Divide">): Terms => [
-  multiply(asTerm(parse(left)), power(asTerm(parse(right)), -1))
+/** A sum below a product is one of its factors. */
+const asProduct = (
+  node: Node
+): Term => (node._tag === "Plus" ? atom(node) : parse(node)[0] ?? { coefficient: 0, factors: [] })
+const product = (a: Term, b: Term): Terms => [
+  { coefficient: a.coefficient * b.coefficient, factors: merged([...a.factors, ...b.factors]) }
 ]
 
 /** The terms of a canonical node. */
@@ -109,8 +55,8 @@ export const parse: (node: Node) => Terms = match<Terms>({
   Constant: ({ value }) => number(value),
   Negate: ({ of }) => scale(parse(of), -1),
   Plus: ({ left, right }) => [...parse(left), ...parse(right)],
-  Times: ({ left, right }) => [multiply(asTerm(parse(left)), asTerm(parse(right)))],
-  Divide: fraction,
+  Times: ({ left, right }) => product(asProduct(left), asProduct(right)),
+  Divide: ({ left, right }) => product(asProduct(left), power(asProduct(right), -1)),
   Parameter: single,
   Column: single,
   Variable: single,
@@ -134,24 +80,23 @@ export const parse: (node: Node) => Terms = match<Terms>({
   State: single
 })
 
-const product = (factors: ReadonlyArray<Factor>): ReadonlyArray<Node> =>
+const repeated = (factors: ReadonlyArray<Factor>): ReadonlyArray<Node> =>
   factors.flatMap(({ base, power }) => Array.from({ length: Math.abs(power) }, () => base))
 const chain = (nodes: ReadonlyArray<Node>): Node => nodes.reduce((left, right) => join("Times", left, right))
 
-/** coefficient > 0 */
-const buildTerm = ({ coefficient, factors }: Term): Node => {
-  const above = product(factors.filter((factor) => factor.power > 0))
-  const below = product(factors.filter((factor) => factor.power < 0))
-  const top = coefficient === 1 && above.length > 0 ? chain(above) : chain([constant(coefficient), ...above])
+const buildTerm = (coefficient: number, factors: ReadonlyArray<Factor>): Node => {
+  const above = repeated(factors.filter((factor) => factor.power > 0))
+  const below = repeated(factors.filter((factor) => factor.power < 0))
+  const top = chain(coefficient === 1 && above.length > 0 ? above : [constant(coefficient), ...above])
   return below.length === 0 ? top : join("Divide", top, chain(below))
 }
 
-/** The node of canonical terms; `parse` undoes it. */
+/** The node of terms in order; `parse` undoes it. */
 export const build = (terms: Terms): Node => {
   const [first, ...rest] = terms
   if (first === undefined) return constant(0)
-  const signed = (term: Term): Node =>
-    term.coefficient < 0 ? apply("Negate", buildTerm({ ...term, coefficient: -term.coefficient })) : buildTerm(term)
   if (first.factors.length === 0 && rest.length === 0) return constant(first.coefficient)
+  const signed = ({ coefficient, factors }: Term): Node =>
+    coefficient < 0 ? apply("Negate", buildTerm(-coefficient, factors)) : buildTerm(coefficient, factors)
   return rest.reduce((left, term) => join("Plus", left, signed(term)), signed(first))
 }
