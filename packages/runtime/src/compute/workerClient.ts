@@ -1,0 +1,136 @@
+// The main thread's side of an engine's worker: one scoped worker, requests as Effects, and what became of it.
+// A worker that dies fails every pending and later request with `EngineLost`; an exception inside is `EngineError`.
+import { type ComputeError, EngineError, EngineLost } from "@penchant/dsl/Errors"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { Worker } from "node:worker_threads"
+import type { Numerics, Session } from "./Engine.ts"
+import { Engine } from "./Engine.ts"
+import type { Hello, Reply, Request, Verb, Verbs, WorkerData } from "./protocol.ts"
+
+/** How long a worker may take to close before it is terminated, in milliseconds. */
+const patience = 10_000
+
+type Resume = (effect: Effect.Effect<unknown, ComputeError>) => void
+
+interface Connection {
+  readonly hello: Effect.Effect<Numerics, ComputeError>
+  readonly ask: <V extends Verb>(
+    session: number,
+    verb: V,
+    ask: Verbs[V]["ask"]
+  ) => Effect.Effect<Verbs[V]["answer"], ComputeError>
+  /** Sends without waiting for the answer. */
+  readonly tell: (session: number, verb: "close") => void
+  readonly end: (patience: number) => Promise<void>
+}
+
+const connect = (file: URL, data: WorkerData): Connection => {
+  const { engine } = data
+  const worker = new Worker(file, { workerData: data })
+  const pending = new Map<number, { readonly verb: Verb | "start"; readonly resume: Resume }>()
+  const start = 0
+  let next = start + 1
+  let greeting: Effect.Effect<Numerics, ComputeError> | undefined
+  let lost: EngineLost | undefined
+  const settle = (id: number, effect: Effect.Effect<unknown, ComputeError>) => {
+    const found = pending.get(id)
+    pending.delete(id)
+    found?.resume(effect)
+  }
+  const lose = (problem: string) => {
+    lost ??= new EngineLost({ engine, problem })
+    for (const id of pending.keys()) settle(id, Effect.fail(lost))
+  }
+  const exited = new Promise<void>((resolve) => {
+    worker.on("exit", (code) => {
+      lose(`its worker ended with code ${code}`)
+      resolve()
+    })
+  })
+  worker.on("error", (error) => lose(`its worker died: ${error instanceof Error ? error.message : String(error)}`))
+  worker.on("messageerror", (error) => lose(`a message could not be read: ${error.message}`))
+  worker.on("message", (message: Hello | Reply) => {
+    if (!("id" in message)) {
+      greeting = "numerics" in message
+        ? Effect.succeed(message.numerics)
+        : Effect.fail(new EngineError({ engine, operation: "start", problem: message.problem }))
+      settle(start, greeting)
+      return
+    }
+    const operation = pending.get(message.id)?.verb
+    if (operation === undefined) return
+    settle(
+      message.id,
+      "problem" in message
+        ? Effect.fail(new EngineError({ engine, operation, problem: message.problem }))
+        : Effect.succeed(message.answer)
+    )
+  })
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread, not a window
+  const send = (request: Request) => worker.postMessage(request)
+  return {
+    hello: Effect.callback<Numerics, ComputeError>((resume) => {
+      if (greeting !== undefined) resume(greeting)
+      else if (lost !== undefined) resume(Effect.fail(lost))
+      else pending.set(start, { verb: "start", resume: resume as Resume })
+    }),
+    ask: (session, verb, ask) =>
+      Effect.callback((resume) => {
+        if (lost !== undefined) return resume(Effect.fail(lost))
+        const id = next++
+        pending.set(id, { verb, resume: resume as Resume })
+        try {
+          send({ id, session, verb, ask } as Request)
+        } catch (error) {
+          settle(id, Effect.fail(new EngineError({ engine, operation: verb, problem: (error as Error).message })))
+        }
+        return Effect.sync(() => {
+          if (pending.delete(id)) send({ verb: "forget", id })
+        })
+      }),
+    tell: (session, verb) => send({ id: next++, session, verb, ask: undefined }),
+    end: async (patience) => {
+      send({ verb: "end" })
+      const timer = setTimeout(() => void worker.terminate(), patience)
+      await exited
+      clearTimeout(timer)
+    }
+  }
+}
+
+/** The engine that a worker file serves, for as long as the scope is open. */
+export const engineOf: (
+  file: URL,
+  data: WorkerData,
+  options?: { readonly patience?: number }
+) => Effect.Effect<Engine["Service"], ComputeError, Scope.Scope> = Effect.fnUntraced(
+  function*(file, data, options = {}) {
+    const connection = yield* Effect.acquireRelease(
+      Effect.sync(() => connect(file, data)),
+      ({ end }) => Effect.promise(() => end(options.patience ?? patience))
+    )
+    const numerics = yield* connection.hello
+    let sessions = 0
+    return Engine.of({
+      numerics,
+      open: Effect.fnUntraced(function*(model, options = {}) {
+        const id = sessions++
+        yield* Effect.addFinalizer(() => Effect.sync(() => connection.tell(id, "close")))
+        const { fused } = yield* connection.ask(id, "open", { model, options })
+        const session: Session = {
+          score: (batch) => connection.ask(id, "score", batch),
+          forward: (batch) => connection.ask(id, "forward", batch),
+          backward: (coefficients) => connection.ask(id, "backward", coefficients),
+          update: (update) => connection.ask(id, "update", update),
+          weights: connection.ask(id, "weights", undefined),
+          optimiser: connection.ask(id, "optimiser", undefined),
+          gradients: connection.ask(id, "gradients", undefined)
+        }
+        return fused
+          ? { ...session, fused: (batch, inputs) => connection.ask(id, "fused", { batch, inputs }) }
+          : session
+      })
+    })
+  }
+)

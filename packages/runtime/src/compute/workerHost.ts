@@ -1,0 +1,95 @@
+// The worker's side of an engine: takes requests one at a time, in order, and answers each by its id.
+// An exception becomes a reply; only a worker that dies says nothing.
+import { setImmediate } from "node:timers/promises"
+import type { MessagePort } from "node:worker_threads"
+import type { Backend, BackendModule, BackendSession, EngineOptions } from "./Backend.ts"
+import type { Hello, Reply, Request, Verb, Verbs } from "./protocol.ts"
+
+const problemOf = (error: unknown): string => error instanceof Error ? error.message || error.name : String(error)
+
+/** Buffers of the typed arrays in an answer: they are handed over, not copied. */
+const buffersOf = (answer: unknown): ReadonlyArray<ArrayBuffer> => {
+  const arrays = ArrayBuffer.isView(answer)
+    ? [answer]
+    : typeof answer === "object" && answer !== null
+    ? Object.values(answer).filter((value) => ArrayBuffer.isView(value))
+    : []
+  return [...new Set(arrays.map(({ buffer }) => buffer))].filter((buffer) => buffer instanceof ArrayBuffer)
+}
+
+type Calls = {
+  readonly [V in Exclude<Verb, "open">]: (session: BackendSession, ask: Verbs[V]["ask"]) => Promise<Verbs[V]["answer"]>
+}
+
+const calls: Calls = {
+  score: (session, batch) => session.score(batch),
+  forward: (session, batch) => session.forward(batch),
+  backward: (session, coefficients) => session.backward(coefficients),
+  fused: (session, { batch, inputs }) => {
+    if (session.fused === undefined) throw new Error("this session has no fused loss")
+    return session.fused(batch, inputs)
+  },
+  update: (session, update) => session.update(update),
+  weights: (session) => session.weights(),
+  optimiser: (session) => session.optimiser(),
+  gradients: (session) => session.gradients(),
+  close: (session) => session.close()
+}
+
+/** Starts the engine and serves it on the port until it is asked to end. */
+export const serve = async (
+  load: () => Promise<BackendModule>,
+  options: EngineOptions,
+  port: MessagePort
+): Promise<void> => {
+  const hello = (message: Hello) => port.postMessage(message)
+  let backend: Backend
+  try {
+    backend = await (await load()).start(options)
+  } catch (error) {
+    hello({ problem: problemOf(error) })
+    return
+  }
+  const sessions = new Map<number, BackendSession>()
+  const forgotten = new Set<number>()
+  let last: Promise<void> = Promise.resolve()
+
+  const answer = async (request: Exclude<Request, { verb: "forget" | "end" }>): Promise<unknown> => {
+    if (request.verb === "open") {
+      const session = await backend.open(request.ask.model, request.ask.options)
+      sessions.set(request.session, session)
+      return { fused: session.fused !== undefined }
+    }
+    const session = sessions.get(request.session)
+    if (request.verb === "close") sessions.delete(request.session)
+    // Closing what was never opened is nothing to do: its opening failed or was forgotten.
+    if (session === undefined && request.verb === "close") return undefined
+    if (session === undefined) throw new Error("the session is closed")
+    const call = calls[request.verb] as (session: BackendSession, ask: unknown) => Promise<unknown>
+    return call(session, request.ask)
+  }
+  const handle = async (request: Exclude<Request, { verb: "forget" }>): Promise<void> => {
+    // Lets messages in that came meanwhile: one of them may say that this request is not wanted any more.
+    await setImmediate()
+    if (request.verb === "end") {
+      for (const session of sessions.values()) await session.close().catch(() => {})
+      await backend.close().catch(() => {})
+      port.close()
+      return
+    }
+    if (forgotten.delete(request.id)) return
+    let reply: Reply
+    try {
+      reply = { id: request.id, answer: await answer(request) }
+    } catch (error) {
+      reply = { id: request.id, problem: problemOf(error) }
+    }
+    forgotten.delete(request.id)
+    port.postMessage(reply, "answer" in reply ? buffersOf(reply.answer) : [])
+  }
+  port.on("message", (request: Request) => {
+    if (request.verb === "forget") forgotten.add(request.id)
+    else last = last.then(() => handle(request))
+  })
+  hello({ numerics: backend.numerics })
+}

@@ -1,0 +1,89 @@
+// Batches and models for the compute tests: stored references, and small random ones from a seed.
+import * as Result from "effect/Result"
+import * as fs from "node:fs"
+import type { TokenGroups } from "../../src/compute/Batch.ts"
+import type { ModelState } from "../../src/compute/Engine.ts"
+import { decodeSafetensors } from "../../src/data/safetensors.ts"
+import { architecture } from "../../src/model/families.ts"
+
+export const repository = new URL("../../../../", import.meta.url)
+export const references = new URL("../references/", import.meta.url)
+export const stories = new URL("data/models/stories260K/", repository)
+
+export const readJson = (file: URL) => JSON.parse(fs.readFileSync(file, "utf8"))
+
+/** [0, 1), the same for the same seed (mulberry32). */
+export const random = (seed: number) => () => {
+  seed = seed + 0x6d2b79f5 | 0
+  let t = Math.imul(seed ^ seed >>> 15, 1 | seed)
+  t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t
+  return ((t ^ t >>> 14) >>> 0) / 2 ** 32
+}
+
+export interface Group {
+  readonly prompt: ReadonlyArray<number>
+  readonly branches: ReadonlyArray<ReadonlyArray<number>>
+}
+
+/** All groups must have as many branches as the first. */
+export const tokenGroups = (groups: ReadonlyArray<Group>): TokenGroups => {
+  const lengths = groups.map(({ branches, prompt }) => branches.reduce((sum, b) => sum + b.length, prompt.length))
+  const offsets = [0]
+  for (const length of lengths) offsets.push(offsets.at(-1)! + length)
+  return {
+    tokens: Int32Array.from(groups.flatMap(({ branches, prompt }) => [...prompt, ...branches.flat()])),
+    offsets: Int32Array.from(offsets),
+    promptLength: Int32Array.from(groups, ({ prompt }) => prompt.length),
+    branchLength: Int32Array.from(groups.flatMap(({ branches }) => branches.map((b) => b.length))),
+    sides: groups[0]!.branches.map((_, b) => `side${b}`),
+    ids: groups.map((_, g) => String(g)),
+    columns: {}
+  }
+}
+
+/** A model folder read without the code under test; float32 only. */
+export const modelOf = (dir: URL): ModelState => {
+  const config = readJson(new URL("config.json", dir))
+  const { tensors } = Result.getOrThrow(
+    decodeSafetensors(fs.readFileSync(new URL("model.safetensors", dir)), dir.pathname)
+  )
+  const names = Result.getOrThrow(architecture(config)).tensors.map(({ name }) => name)
+  return {
+    config,
+    names,
+    shapes: names.map((name) => tensors[name]!.shape),
+    parameters: Float32Array.from(names.flatMap((name) => [...tensors[name]!.data as Float32Array]))
+  }
+}
+
+/** A small Llama with random weights: grouped queries, 2 layers. */
+export const tinyLlama = (seed: number, config: Readonly<Record<string, unknown>> = {}): ModelState => {
+  const next = random(seed)
+  const full = {
+    architectures: ["LlamaForCausalLM"],
+    vocab_size: 23,
+    hidden_size: 12,
+    intermediate_size: 10,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 6,
+    max_position_embeddings: 64,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: true,
+    ...config
+  }
+  const { tensors } = Result.getOrThrow(architecture(full))
+  const values = tensors.flatMap(({ shape }) =>
+    Array.from(
+      { length: shape.reduce((a, b) => a * b, 1) },
+      () => shape.length === 1 ? 1 + 0.3 * (next() - 0.5) : next() - 0.5
+    )
+  )
+  return {
+    config: full,
+    names: tensors.map(({ name }) => name),
+    shapes: tensors.map(({ shape }) => shape),
+    parameters: Float64Array.from(values)
+  }
+}
