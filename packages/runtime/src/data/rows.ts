@@ -130,12 +130,12 @@ export const readRows = <R = unknown>(
   }
   return Effect.tryPromise({
     try: (signal) => read(path, checker(path, schema), signal),
-    catch: (error) => error
+    catch: (error) => {
+      if (error instanceof BadFile || error instanceof BadRow) return error
+      // Anything that is not about the file is a bug here: thrown on, it becomes a defect.
+      throw error
+    }
   }).pipe(
-    // Anything that is not about the file is a bug here.
-    Effect.catch((error) =>
-      error instanceof BadFile || error instanceof BadRow ? Effect.fail(error) : Effect.die(error)
-    ),
     Effect.filterOrFail(
       (rows) => rows.length > 0,
       () => new BadFile({ file: path, problem: "holds no rows" })

@@ -59,7 +59,7 @@ describe("readRows", () => {
   })
 
   it("checks every row against a schema and keeps what it decodes to", async () => {
-    const Numbered = Schema.Struct({ a: Schema.NumberFromString })
+    const Numbered = Schema.Struct({ a: Schema.FiniteFromString })
     const path = write("schema.jsonl", `{"a":"1","b":2}\n{"a":"2"}`)
     assert.deepStrictEqual(await Effect.runPromise(readRows(path, Numbered)), [{ id: "0", row: { a: 1 } }, {
       id: "1",

@@ -1,0 +1,163 @@
+// Where prompt and answer meet, in ids. Text: prompt and answer are encoded apart. Messages: the whole conversation is
+// rendered and encoded, and the prompt must be its prefix in ids. Loss begins after the prompt and ends with EOS or the
+// end-of-turn token, never with template bytes after it. Masks are positions, so a pad id never matters.
+import { type BadFile, BadTokens } from "@penchant/dsl/Errors"
+import type { Message, Pair } from "@penchant/dsl/Pair"
+import * as Result from "effect/Result"
+import type { ChatTemplate } from "./chatTemplate.ts"
+import type { Tokenizer } from "./tokenizer.ts"
+
+export interface Answer {
+  readonly ids: ReadonlyArray<number>
+  /** Whether the last id is EOS or the end of the turn. */
+  readonly ended: boolean
+}
+
+/** A pair in ids, before anything is cut. */
+export interface Encoded {
+  /** BOS first where there is one. */
+  readonly prompt: ReadonlyArray<number>
+  readonly chosen: Answer
+  readonly rejected: Answer
+  /** How many tokens from the start a cut from the left must keep: BOS and the system turn. Undefined: not to be found. */
+  readonly head: () => number | undefined
+  /** The text itself spells BOS or EOS, which the tokenizer takes for the real one. */
+  readonly spelled: boolean
+}
+
+type Encoding = Result.Result<Encoded, BadTokens | BadFile>
+
+/** BOS once, at the start, whether or not the text brings its own. */
+const withBos = (ids: ReadonlyArray<number>, bos: number | undefined): ReadonlyArray<number> =>
+  bos === undefined || ids[0] === bos ? ids : [bos, ...ids]
+
+/** A prompt of text in ids, BOS first and once where texts of this tokenizer start with one. */
+export const promptIds = (tokenizer: Tokenizer, text: string): ReadonlyArray<number> =>
+  withBos(tokenizer.encode(text, false), tokenizer.textHasBos ? tokenizer.bos : undefined)
+
+/** Prompts that were encoded last: rankings repeat them row after row. */
+const remembered = 1024
+
+/** Encodes pairs of text: BOS first and once, EOS last and once. */
+export const textEncoder = (
+  tokenizer: Tokenizer
+): (pair: Pair, prompt: string, sides: { readonly chosen: string; readonly rejected: string }) => Encoding => {
+  const { bos, eos } = tokenizer
+  const prompts = new Map<string, ReadonlyArray<number>>()
+  const cached = (prompt: string): ReadonlyArray<number> => {
+    const known = prompts.get(prompt)
+    if (known !== undefined) return known
+    const ids = promptIds(tokenizer, prompt)
+    if (prompts.size >= remembered) prompts.clear()
+    prompts.set(prompt, ids)
+    return ids
+  }
+  const answer = (text: string): Answer => {
+    const ids = tokenizer.encode(text, false)
+    if (eos === undefined) return { ids, ended: false }
+    if (ids.at(-1) !== eos) ids.push(eos)
+    return { ids, ended: true }
+  }
+  const marks = (ids: ReadonlyArray<number>, from: number, to: number): boolean => {
+    for (let i = from; i < to; i++) if (ids[i] === bos || ids[i] === eos) return true
+    return false
+  }
+  return (_, text, sides) => {
+    const prompt = cached(text)
+    const [chosen, rejected] = [answer(sides.chosen), answer(sides.rejected)]
+    const inside = ({ ended, ids }: Answer): boolean => marks(ids, 0, ids.length - (ended ? 1 : 0))
+    const head = bos !== undefined && prompt[0] === bos ? 1 : 0
+    return Result.succeed({
+      prompt,
+      chosen,
+      rejected,
+      head: () => head,
+      spelled: marks(prompt, head, prompt.length) || inside(chosen) || inside(rejected)
+    })
+  }
+}
+
+/** How many ids the two share from the start. */
+const shared = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
+  const most = Math.min(a.length, b.length)
+  for (let i = 0; i < most; i++) if (a[i] !== b[i]) return i
+  return most
+}
+
+const named = (tokenizer: Tokenizer, id: number | undefined): string =>
+  id === undefined ? "nothing" : `${id} ${JSON.stringify(tokenizer.piece(id))}`
+
+/** Encodes conversations. BOS is what the template writes, or what the tokenizer itself adds when it writes none. */
+export const chatEncoder = (tokenizer: Tokenizer, template: ChatTemplate) => {
+  const encode = (text: string): ReadonlyArray<number> =>
+    withBos(tokenizer.encode(text, false), tokenizer.addsBos ? tokenizer.bos : undefined)
+  const ends = (id: number): boolean => tokenizer.special.has(id)
+
+  /** Where the answer's loss ends: with the first special token that the template writes after the answer's text. */
+  const answerOf = (whole: string, answer: ReadonlyArray<Message>, ids: ReadonlyArray<number>): Answer => {
+    const last = answer.at(-1)?.content.trim() ?? ""
+    const at = whole.lastIndexOf(last)
+    const after = tokenizer.encode(at === -1 ? whole : whole.slice(at + last.length), false).filter(ends).length
+    let left = after
+    for (let i = ids.length - 1; i >= 0 && left > 0; i--) {
+      if (ends(ids[i]!) && --left === 0) return { ids: ids.slice(0, i + 1), ended: true }
+    }
+    return { ids, ended: false }
+  }
+
+  /** The system turn by itself, or, where a template writes none alone, the shortest start that spells it. */
+  const headOf = (messages: ReadonlyArray<Message>, prompt: ReadonlyArray<number>): number | undefined => {
+    const [first] = messages
+    const bos = tokenizer.bos !== undefined && prompt[0] === tokenizer.bos ? 1 : 0
+    if (first === undefined || first.role !== "system") return bos
+    const alone = template.render([first], false)
+    if (Result.isSuccess(alone)) {
+      const ids = encode(alone.success)
+      if (alone.success.includes(first.content.trim()) && shared(ids, prompt) === ids.length) return ids.length
+    }
+    for (let length = bos; length <= prompt.length; length++) {
+      if (tokenizer.decode(prompt.slice(0, length)).includes(first.content.trim())) return length
+    }
+    return undefined
+  }
+
+  return (
+    pair: Pair,
+    messages: ReadonlyArray<Message>,
+    sides: { readonly chosen: ReadonlyArray<Message>; readonly rejected: ReadonlyArray<Message> }
+  ): Encoding => {
+    const bad = (problem: string) => new BadTokens({ row: pair.id, problem })
+    const render = (of: ReadonlyArray<Message>, generate: boolean) =>
+      Result.mapError(template.render(of, generate), (problem) => bad(problem))
+    return Result.gen(function*() {
+      const prompt = encode(yield* render(messages, true))
+      if (tokenizer.bos !== undefined && prompt[0] === tokenizer.bos && prompt[1] === tokenizer.bos) {
+        return yield* Result.fail(bad(`the prompt starts with BOS twice (${named(tokenizer, tokenizer.bos)})`))
+      }
+      const side = (name: "chosen" | "rejected"): Result.Result<Answer, BadTokens> =>
+        Result.flatMap(render([...messages, ...sides[name]], false), (whole) => {
+          const ids = encode(whole)
+          const same = shared(prompt, ids)
+          return same === prompt.length
+            ? Result.succeed(answerOf(whole, sides[name], ids.slice(same)))
+            : Result.fail(bad(
+              `the prompt is no prefix of prompt and ${name} answer: token ${same} is ${
+                named(tokenizer, prompt[same])
+              } in the ` +
+                `prompt alone, ${
+                  named(tokenizer, ids[same])
+                } in the whole; the chat template writes the last turn differently ` +
+                "when it is answered"
+            ))
+        })
+      const encoded: Encoded = {
+        prompt,
+        chosen: yield* side("chosen"),
+        rejected: yield* side("rejected"),
+        head: () => headOf(messages, prompt),
+        spelled: false
+      }
+      return encoded
+    })
+  }
+}

@@ -1,0 +1,36 @@
+// The part of @huggingface/tokenizers that is used, typed here: its own declarations import without file endings,
+// which Node's resolution (and so ours) turns into `any`.
+import { Tokenizer } from "@huggingface/tokenizers"
+
+export interface LibraryModel {
+  readonly config: {
+    readonly type?: string
+    readonly merges?: ReadonlyArray<string | ReadonlyArray<string>>
+    readonly end_of_word_suffix?: string | null
+    readonly continuing_subword_suffix?: string | null
+    readonly ignore_merges?: boolean
+  }
+  /** Token of each id. */
+  readonly vocab: ReadonlyArray<string>
+  /** Words to tokens, each word by itself. */
+  encode: (words: ReadonlyArray<string>) => Array<string>
+}
+
+export interface LibraryTokenizer {
+  readonly model: LibraryModel
+  readonly encode: (text: string, options: { readonly add_special_tokens: boolean }) => {
+    /** Undefined where a piece is not in the vocabulary and there is no unknown token. */
+    readonly ids: ReadonlyArray<number | undefined>
+  }
+  readonly decode: (
+    ids: ReadonlyArray<number>,
+    options: { readonly skip_special_tokens: boolean; readonly clean_up_tokenization_spaces: boolean }
+  ) => string
+  readonly token_to_id: (token: string) => number | undefined
+  readonly id_to_token: (id: number) => string | undefined
+  readonly get_added_tokens_decoder: () => ReadonlyMap<number, { readonly special: boolean }>
+}
+
+/** Throws when the files are not a tokenizer that the library knows. */
+export const libraryTokenizer = (tokenizer: object, config: object): LibraryTokenizer =>
+  new Tokenizer(tokenizer, config) as LibraryTokenizer
