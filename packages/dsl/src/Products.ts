@@ -71,14 +71,17 @@ const reciprocal = ({ base, power: times }: Factor): Term => {
 
 export const negated = (node: Node): Node => canonical(scale(parse(node), -1))
 
-/** A product without reciprocals of 1 + exp x, and with e^(-u) sigmoid(u) = sigmoid(-u). */
+/**
+ * A product in which nothing overflows that another factor would have cancelled: no reciprocal of 1 + exp x, and
+ * e^a sigmoid(u) = e^(a + log sigmoid(u)), which is sigmoid(-u) when a = -u.
+ */
 export const tidy = (term: Term): Term => {
   const opened = multiply({ coefficient: term.coefficient, factors: [] }, ...term.factors.map(reciprocal))
   const exp = opened.factors.find(({ base }) => base._tag === "Exp")?.base
-  if (exp?._tag !== "Exp") return opened
-  const sigmoid = opened.factors.find(({ base, power }) =>
-    base._tag === "Sigmoid" && power > 0 && same(exp.of, negated(base.of))
-  )
-  if (sigmoid === undefined) return opened
-  return tidy(multiply(opened, atom(exp, -1), atom(sigmoid.base, -1), atom(apply("Sigmoid", exp.of))))
+  const sigmoid = opened.factors.find(({ base, power }) => base._tag === "Sigmoid" && power > 0)?.base
+  if (exp?._tag !== "Exp" || sigmoid?._tag !== "Sigmoid") return opened
+  const joined = same(exp.of, negated(sigmoid.of))
+    ? apply("Sigmoid", exp.of)
+    : apply("Exp", canonical([...parse(exp.of), atom(apply("LogSigmoid", sigmoid.of))]))
+  return tidy(multiply(opened, atom(exp, -1), atom(sigmoid, -1), atom(joined)))
 }

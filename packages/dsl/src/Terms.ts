@@ -25,9 +25,10 @@ export const power = ({ coefficient, factors }: Term, by: number): Term => ({
   factors: factors.map((factor) => ({ ...factor, power: factor.power * by }))
 })
 
-/** The key of a product without its coefficient. Constants come last. */
+const isParameter = ({ base }: Factor): boolean => base._tag === "Parameter"
+/** The key of a product without its coefficient. What depends on the data comes first, constants last. */
 export const termKey = (factors: ReadonlyArray<Factor>): string =>
-  factors.length === 0 ? "~" : factors.map(({ base, power }) => `${keyOf(base)}^${power}`).join("*")
+  `${factors.every(isParameter) ? "~" : ""}${factors.map(({ base, power }) => `${keyOf(base)}^${power}`).join("*")}`
 export const byKey = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
   a < b ? -1 : a > b ? 1 : 0
 
