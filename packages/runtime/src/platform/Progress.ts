@@ -14,6 +14,8 @@ export type Event =
     /** Of what: `step`, `pair`, `row`. */
     readonly unit: string
     readonly loss?: number
+    /** Completion tokens of the last unit, padding never counted. */
+    readonly tokensPerSecond?: number
   }
   | { readonly _tag: "StepFinished"; readonly label: string; readonly kind: string; readonly seconds: number }
   | { readonly _tag: "StepFailed"; readonly label: string; readonly kind: string; readonly message: string }

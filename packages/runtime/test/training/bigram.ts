@@ -1,0 +1,200 @@
+// A model small enough to train in microseconds, as an in-process engine: the log-probability of a token is a row of a
+// table, picked by the token before it, through a softmax. Gradients are exact and float64, runs bitwise repeatable.
+import { EngineError } from "@penchant/dsl/Errors"
+import { compile } from "@penchant/dsl/Evaluate"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Batch, TokenGroups } from "../../src/compute/Batch.ts"
+import {
+  Engine,
+  type FusedLoss,
+  type ModelState,
+  type Numerics,
+  type OptimiserState,
+  type Session
+} from "../../src/compute/Engine.ts"
+import { adamW, clipFactor, decays, normOf } from "../../src/compute/optimiser.ts"
+import { below, random } from "../../src/training/random.ts"
+import { inBatchOrder, inputsOf } from "../../src/training/tokens.ts"
+
+export const vocabulary = 12
+
+/** Logits in [-1, 1): row = previous token, column = next. */
+export const bigram = (seed = 1): ModelState => {
+  const draw = random(seed)
+  return {
+    config: { model_type: "bigram", vocab_size: vocabulary },
+    names: ["bigram.weight"],
+    shapes: [[vocabulary, vocabulary]],
+    parameters: Float64Array.from({ length: vocabulary * vocabulary }, () => draw() / 2 ** 31 - 1)
+  }
+}
+
+/** Random preference groups: prompts of 1-6 tokens, answers of 1-7. */
+export const pairs = (count: number, seed = 7, columns: TokenGroups["columns"] = {}): TokenGroups => {
+  const draw = random(seed)
+  const tokens: Array<number> = []
+  const offsets = [0]
+  const promptLength: Array<number> = []
+  const branchLength: Array<number> = []
+  for (let g = 0; g < count; g++) {
+    const lengths = [1 + below(6, draw), 1 + below(7, draw), 1 + below(7, draw)]
+    promptLength.push(lengths[0]!)
+    branchLength.push(lengths[1]!, lengths[2]!)
+    for (const length of lengths) for (let i = 0; i < length; i++) tokens.push(below(vocabulary, draw))
+    offsets.push(tokens.length)
+  }
+  return {
+    tokens: Int32Array.from(tokens),
+    offsets: Int32Array.from(offsets),
+    promptLength: Int32Array.from(promptLength),
+    branchLength: Int32Array.from(branchLength),
+    sides: ["chosen", "rejected"],
+    ids: Array.from({ length: count }, (_, g) => `row-${g}`),
+    columns
+  }
+}
+
+interface Softmax {
+  /** [N] */
+  readonly logProbs: Float64Array
+  /** [N] token before each completion token. */
+  readonly previous: Int32Array
+  /** [vocabulary * vocabulary] probability of every next token. */
+  readonly probabilities: Float64Array
+}
+
+/** What the engine's `forward` computes. */
+export const forward = (weights: Float64Array, batch: Batch): Softmax => {
+  const probabilities = new Float64Array(weights.length)
+  const logs = new Float64Array(weights.length)
+  for (let row = 0; row < weights.length; row += vocabulary) {
+    let largest = -Infinity
+    for (let v = row; v < row + vocabulary; v++) largest = Math.max(largest, weights[v]!)
+    let sum = 0
+    for (let v = row; v < row + vocabulary; v++) sum += Math.exp(weights[v]! - largest)
+    for (let v = row; v < row + vocabulary; v++) {
+      logs[v] = weights[v]! - largest - Math.log(sum)
+      probabilities[v] = Math.exp(logs[v]!)
+    }
+  }
+  const previous = Int32Array.from(batch.predictor, (m) => batch.tokens[batch.rows[m]!]!)
+  const logProbs = Float64Array.from(batch.targets, (target, n) => logs[previous[n]! * vocabulary + target]!)
+  return { logProbs, previous, probabilities }
+}
+
+/** Log-probabilities of every completion token, computed one group at a time without the engine. */
+export const logProbsOf = (model: ModelState, data: TokenGroups): Float64Array => {
+  const all: Array<number> = []
+  const weights = Float64Array.from(model.parameters)
+  data.ids.forEach((_, g) => {
+    const end = data.offsets[g]! + data.promptLength[g]!
+    let at = end
+    data.sides.forEach((_, s) => {
+      let previous = data.tokens[end - 1]!
+      const length = data.branchLength[g * data.sides.length + s]!
+      for (const token of data.tokens.subarray(at, at + length)) {
+        const row = weights.subarray(previous * vocabulary, (previous + 1) * vocabulary)
+        all.push(row[token]! - Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0)))
+        previous = token
+      }
+      at += length
+    })
+  })
+  return Float64Array.from(all)
+}
+
+export interface Options {
+  readonly groups?: ReadonlyArray<number>
+  readonly fused?: boolean
+  /** Milliseconds that every run takes, so that a kill has something to hit. */
+  readonly delay?: number
+  /** Called with the number of engine runs so far, before each. */
+  readonly onRun?: (runs: number) => void
+  /** Every gradient norm from this update on (1-based) is not a number. */
+  readonly poisonedFrom?: number
+}
+
+const numerics = ({ fused = false, groups = [] }: Options): Numerics => ({
+  engine: "bigram",
+  version: "1",
+  compute: "float64",
+  loss: fused ? "fused" : "host",
+  determinism: "bitwise",
+  groups
+})
+
+const session = (model: ModelState, options: Options, optimiser?: OptimiserState, loss?: FusedLoss): Session => {
+  const weights = Float64Array.from(model.parameters)
+  const gradients = new Float64Array(weights.length)
+  const m = Float64Array.from(optimiser?.m ?? gradients)
+  const v = Float64Array.from(optimiser?.v ?? gradients)
+  let updates = optimiser?.updates ?? 0
+  let kept: { readonly batch: Batch; readonly softmax: Softmax } | undefined
+  let runs = 0
+  const program = loss === undefined ? undefined : compile(loss.formula, loss.parameters)
+  const run = <A>(work: () => A): Effect.Effect<A, EngineError> =>
+    Effect.suspend(() => {
+      options.onRun?.(++runs)
+      const counted = options.groups === undefined || kept === undefined || options.groups.includes(kept.batch.groups)
+      const now = counted ? Effect.sync(work) : Effect.fail(
+        new EngineError({ engine: "bigram", operation: "forward", problem: `${kept!.batch.groups} groups` })
+      )
+      const { delay } = options
+      return delay === undefined
+        ? now
+        : Effect.andThen(Effect.promise(() => new Promise((resolve) => setTimeout(resolve, delay))), now)
+    })
+  const score = (batch: Batch) => run(() => forward(weights, batch).logProbs)
+  const keep = (batch: Batch) =>
+    Effect.suspend(() => {
+      const softmax = forward(weights, batch)
+      kept = { batch, softmax }
+      return run(() => softmax.logProbs.slice())
+    })
+  const accumulate = (coefficients: Float64Array): void => {
+    const { batch, softmax } = kept!
+    kept = undefined
+    batch.targets.forEach((target, n) => {
+      const row = softmax.previous[n]! * vocabulary
+      for (let next = 0; next < vocabulary; next++) {
+        gradients[row + next]! += coefficients[n]! * ((next === target ? 1 : 0) - softmax.probabilities[row + next]!)
+      }
+    })
+  }
+  const fused: NonNullable<Session["fused"]> = (batch, { columns, reference, scale }) =>
+    Effect.map(keep(batch), (policy) => {
+      const sides = loss!.sides as ReadonlyArray<"chosen" | "rejected">
+      const part = { groups: batch.groups, sides, lengths: batch.lengths, policy, reference, columns }
+      accumulate(inBatchOrder(part, program!.run(inputsOf(part, undefined)).coefficients, scale))
+      return policy
+    })
+  return {
+    score,
+    forward: keep,
+    backward: (coefficients) => run(() => accumulate(coefficients)),
+    ...(loss === undefined || options.fused !== true ? {} : { fused }),
+    update: (update) =>
+      run(() => {
+        updates += 1
+        const gradNorm = options.poisonedFrom !== undefined && updates >= options.poisonedFrom ? NaN : normOf(gradients)
+        const factor = clipFactor(gradNorm, update)
+        const plain = decays(model.shapes[0]!) ? update : { ...update, weightDecay: 0 }
+        adamW(weights, gradients, { m, v }, plain, { factor, from: 0, to: weights.length, updates })
+        gradients.fill(0)
+        return { gradNorm, clipped: factor < 1 }
+      }),
+    weights: Effect.sync(() => ({ ...model, parameters: weights.slice() })),
+    optimiser: Effect.sync(() => ({ m: m.slice(), v: v.slice(), updates })),
+    gradients: Effect.sync(() => gradients.slice())
+  }
+}
+
+export const engine = (options: Options = {}): Layer.Layer<Engine> =>
+  Layer.succeed(
+    Engine,
+    Engine.of({
+      numerics: numerics(options),
+      open: (model, { fused, optimiser } = {}) => Effect.sync(() => session(model, options, optimiser, fused))
+    })
+  )
