@@ -8,7 +8,7 @@ import { type Factor, parse, type Term } from "./Terms.ts"
 type Call = "Exp" | "Log" | "LogSigmoid" | "Softplus" | "Sigmoid" | "Log1mExp" | "Relu" | "Step" | "Detach"
 type Quantity = "ratio" | ModelName
 
-interface Notation {
+export interface Notation {
   readonly number: (value: number) => string
   readonly name: (name: string) => string
   /** A log-probability or log-ratio of a side: of one token, of the answer, or per token of the answer. */
@@ -126,7 +126,7 @@ const readable = (terms: ReadonlyArray<Term>): ReadonlyArray<Term> => {
   return front === undefined ? sorted : [front, ...sorted.filter((term) => term !== front)]
 }
 
-const printer = (to: Notation): (node: Node) => string => {
+export const printer = (to: Notation): (node: Node) => string => {
   /** Undefined for the tags that `sum` prints. */
   const atom = match<string | undefined>({
     Constant: () => undefined,
