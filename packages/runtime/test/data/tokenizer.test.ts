@@ -1,6 +1,8 @@
 import { Tokenizer as Library } from "@huggingface/tokenizers"
 import { chatTemplate } from "@penchant/runtime/data/chatTemplate"
+import { libraryTokenizer } from "@penchant/runtime/data/libraryTokenizer"
 import { loadTokenizer } from "@penchant/runtime/data/tokenizer"
+import { cacheWords } from "@penchant/runtime/data/wordCache"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -52,6 +54,34 @@ describe("loadTokenizer", () => {
         }
       }
     }
+  })
+
+  it("cuts words before merging only where no merge reaches across", () => {
+    const bpe = (merges: ReadonlyArray<string>) => ({
+      added_tokens: [],
+      normalizer: null,
+      pre_tokenizer: null,
+      post_processor: null,
+      decoder: null,
+      model: {
+        type: "BPE",
+        merges,
+        vocab: Object.fromEntries(
+          ["a", "b", "▁", ...merges.map((merge) => merge.replace(" ", ""))].map((token, id) => [token, id])
+        )
+      }
+    })
+    const words = (merges: ReadonlyArray<string>, text: string) => {
+      const plain = new Library(bpe(merges), {})
+      const cached = libraryTokenizer(bpe(merges), {})
+      cacheWords(cached.model)
+      const tokens = cached.model.encode([text])
+      assert.deepStrictEqual(tokens, plain.tokenize(text), text)
+      return tokens
+    }
+    assert.deepStrictEqual(words(["▁ ▁", "▁ a", "▁▁ a"], "ab▁▁▁a▁b"), ["a", "b", "▁▁", "▁a", "▁", "b"])
+    assert.deepStrictEqual(words(["a ▁", "▁ a"], "a▁a▁▁b"), ["a▁", "a▁", "▁", "b"])
+    assert.deepStrictEqual(words(["b ▁", "b▁ a"], "ab▁aa"), ["a", "b▁a", "a"])
   })
 
   it("knows the special tokens", () => {
