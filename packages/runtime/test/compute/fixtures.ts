@@ -12,6 +12,9 @@ export const stories = new URL("data/models/stories260K/", repository)
 
 export const readJson = (file: URL) => JSON.parse(fs.readFileSync(file, "utf8"))
 
+/** The float64 oracle is slow: it runs part of the stored numbers by default, all of them under PENCHANT_THOROUGH=1. */
+export const thorough = process.env["PENCHANT_THOROUGH"] === "1"
+
 /** [0, 1), the same for the same seed (mulberry32). */
 export const random = (seed: number) => () => {
   seed = seed + 0x6d2b79f5 | 0
@@ -52,7 +55,7 @@ export const modelOf = (dir: URL): ModelState => {
     config,
     names,
     shapes: names.map((name) => tensors[name]!.shape),
-    parameters: Float32Array.from(names.flatMap((name) => [...tensors[name]!.data as Float32Array]))
+    parameters: Float32Array.from(names.flatMap((name) => Array.from(tensors[name]!.data as Float32Array)))
   }
 }
 

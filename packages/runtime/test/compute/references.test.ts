@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { pack } from "../../src/compute/Batch.ts"
 import { start } from "../../src/compute/reference/backend.ts"
-import { modelOf, readJson, references, stories, tokenGroups } from "./fixtures.ts"
+import { modelOf, readJson, references, stories, thorough, tokenGroups } from "./fixtures.ts"
 
 interface Scored {
   readonly prompt_ids: ReadonlyArray<number>
@@ -20,16 +20,17 @@ const largest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
 }
 
 describe("token log-probabilities", () => {
-  it("stories260K on 48 pairs, packed: 1e-9 of an independent float64 forward", async () => {
+  it("stories260K on real pairs, packed: 1e-9 of an independent float64 forward", async () => {
     const pairs: ReadonlyArray<Scored> = readJson(new URL("logprobs.json", references)).pairs
     const backend = await start({})
     const session = await backend.open(modelOf(stories), {})
     const data = tokenGroups(pairs.map((p) => ({ prompt: p.prompt_ids, branches: [p.chosen_ids, p.rejected_ids] })))
-    const got = await session.score(pack(data, pairs.map((_, i) => i)))
-    const expected = pairs.flatMap(({ chosen, rejected }) => [...chosen.logps_f64, ...rejected.logps_f64])
-    assert.isBelow(largest(got, expected), 1e-9)
-    const single = pairs.flatMap(({ chosen, rejected }) => [...chosen.logps_f32, ...rejected.logps_f32])
-    assert.isBelow(largest(got, single), 1e-4)
+    for (let at = 0; at < pairs.length; at += thorough ? 8 : 16) {
+      const some = pairs.slice(at, at + 8)
+      const got = await session.score(pack(data, some.map((_, i) => at + i)))
+      assert.isBelow(largest(got, some.flatMap((p) => p.chosen.logps_f64.concat(p.rejected.logps_f64))), 1e-9)
+      assert.isBelow(largest(got, some.flatMap((p) => p.chosen.logps_f32.concat(p.rejected.logps_f32))), 1e-4)
+    }
   })
 
   it("a Llama with grouped queries, untied head and llama3 rope scaling: 5e-5 of transformers", async () => {

@@ -3,6 +3,16 @@
 // query j sees the first k - q + j + 1 keys. Keys of a block stand in position order without gaps.
 // The prompt's rows come once, so the gradients of its keys and values sum over all blocks of the group.
 import type { ShapeRule, Value } from "../Graph.ts"
+import {
+  blocksOf,
+  causalSoftmax,
+  gather,
+  keyPlaces,
+  probabilities,
+  queryPlaces,
+  scatterAdd
+} from "../reference/blocks.ts"
+import { addProduct, transposed } from "../reference/product.ts"
 import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, equal, float, type GradientRule, opaque } from "./rule.ts"
 
@@ -44,67 +54,25 @@ export const gradient: GradientRule<"attention"> = ({ build, cotangents, node, s
   sum(v, d.v)
 }
 
-/**
- * Walks the blocks query row by query row. Query row `query` sees the `prompt` rows from `start`, then `own` rows from `branch`;
- * `saved` is where its probabilities lie, heads one after the other.
- */
-export const eachQuery = (
-  segments: Int32Array,
-  groups: number,
-  heads: number,
-  visit: (query: number, start: number, prompt: number, branch: number, own: number, saved: number) => void
-): number => {
-  const perGroup = segments.length / groups
-  let row = 0
-  let saved = 0
-  for (let g = 0; g < groups; g++) {
-    const start = row
-    for (let s = 0; s < perGroup; s++) {
-      const prompt = s === 0 ? 0 : segments[g * perGroup]!
-      const branch = row
-      for (let own = 1; own <= segments[g * perGroup + s]!; own++) {
-        visit(row++, start, prompt, branch, own, saved)
-        saved += heads * (prompt + own)
-      }
+/** `saved` holds the probabilities, block by block. */
+export const kernel: Kernel<"attention"> = ({ k, q, segments, v }, attributes, { G }) => {
+  const { headDim, kvHeads, scale } = attributes
+  const blocks = blocksOf(segments.ints, G)
+  const y = floats(q.shape)
+  const saved = floats([blocks.reduce((sum, block) => sum + probabilities(block, attributes), 0)])
+  let at = 0
+  for (const block of blocks) {
+    for (let kvHead = 0; kvHead < kvHeads; kvHead++) {
+      const asking = queryPlaces(block, kvHead, attributes)
+      const seen = keyPlaces(block, kvHead, attributes)
+      const [m, n] = [asking.length, seen.length]
+      const p = saved.data.subarray(at, at += m * n)
+      addProduct(p, gather(q.data, asking, headDim), gather(k.data, seen, headDim), m, n, headDim)
+      causalSoftmax(p, block.own, n, scale)
+      const part = new Float64Array(m * headDim)
+      addProduct(part, p, transposed(gather(v.data, seen, headDim), n, headDim), m, headDim, n)
+      scatterAdd(part, asking, headDim, y.data)
     }
   }
-  return saved
-}
-
-export const kernel: Kernel<"attention"> = ({ k, q, segments, v }, { headDim, heads, kvHeads, scale }, { G }) => {
-  const y = floats(q.shape)
-  const saved = floats([eachQuery(segments.ints, G, heads, () => {})])
-  const wide = heads * headDim
-  const narrow = kvHeads * headDim
-  const p = saved.data
-  eachQuery(segments.ints, G, heads, (query, start, prompt, branch, own, at) => {
-    const seen = prompt + own
-    for (let h = 0; h < heads; h++) {
-      const mine = query * wide + h * headDim
-      const theirs = Math.floor(h * kvHeads / heads) * headDim
-      const first = at + h * seen
-      let top = -Infinity
-      for (let j = 0; j < seen; j++) {
-        const key = (j < prompt ? start + j : branch + j - prompt) * narrow + theirs
-        let score = 0
-        for (let d = 0; d < headDim; d++) score += q.data[mine + d]! * k.data[key + d]!
-        score *= scale
-        p[first + j] = score
-        if (score > top) top = score
-      }
-      let total = 0
-      for (let j = 0; j < seen; j++) {
-        const e = Math.exp(p[first + j]! - top)
-        p[first + j] = e
-        total += e
-      }
-      for (let j = 0; j < seen; j++) {
-        const key = (j < prompt ? start + j : branch + j - prompt) * narrow + theirs
-        const weight = p[first + j]! / total
-        p[first + j] = weight
-        for (let d = 0; d < headDim; d++) y.data[mine + d] = y.data[mine + d]! + weight * v.data[key + d]!
-      }
-    }
-  })
   return { y, saved }
 }

@@ -1,8 +1,10 @@
 // Gradients of `attention`. Per block, with p the probabilities: v = pᵀ c, s = p * (c vᵀ - rowsum(c * y)), q = scale s k,
 // k = scale sᵀ q, where c is the cotangent.
 import type { ShapeRule, Value } from "../Graph.ts"
+import { blocksOf, gather, keyPlaces, queryPlaces, scatterAdd } from "../reference/blocks.ts"
+import { addProduct, transposed } from "../reference/product.ts"
 import { floats, type Kernel } from "../reference/Tensor.ts"
-import { type AttentionAttributes, eachQuery } from "./attention.ts"
+import type { AttentionAttributes } from "./attention.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface AttentionBackward {
@@ -29,34 +31,36 @@ export const shape: ShapeRule<"attentionBackward"> = (inputs) => {
 
 export const gradient: GradientRule<"attentionBackward"> = "none"
 
-export const kernel: Kernel<"attentionBackward"> = (inputs, { headDim, heads, kvHeads, scale }, { G }) => {
+export const kernel: Kernel<"attentionBackward"> = (inputs, attributes, { G }) => {
   const { cotangent, k, q, saved, segments, v, y } = inputs
-  const [dq, dk, dv] = [floats(q.shape), floats(k.shape), floats(v.shape)]
-  const wide = heads * headDim
-  const narrow = kvHeads * headDim
-  const c = cotangent.data
-  eachQuery(segments.ints, G, heads, (query, start, prompt, branch, own, at) => {
-    const seen = prompt + own
-    for (let h = 0; h < heads; h++) {
-      const mine = query * wide + h * headDim
-      const theirs = Math.floor(h * kvHeads / heads) * headDim
-      let through = 0
-      for (let d = 0; d < headDim; d++) through += c[mine + d]! * y.data[mine + d]!
-      for (let j = 0; j < seen; j++) {
-        const key = (j < prompt ? start + j : branch + j - prompt) * narrow + theirs
-        const p = saved.data[at + h * seen + j]!
-        let dp = 0
-        for (let d = 0; d < headDim; d++) {
-          dp += c[mine + d]! * v.data[key + d]!
-          dv.data[key + d] = dv.data[key + d]! + p * c[mine + d]!
-        }
-        const ds = p * (dp - through) * scale
-        for (let d = 0; d < headDim; d++) {
-          dq.data[mine + d] = dq.data[mine + d]! + ds * k.data[key + d]!
-          dk.data[key + d] = dk.data[key + d]! + ds * q.data[mine + d]!
-        }
+  const { headDim, kvHeads, scale } = attributes
+  const d = { q: floats(q.shape), k: floats(k.shape), v: floats(v.shape) }
+  let at = 0
+  for (const block of blocksOf(segments.ints, G)) {
+    for (let kvHead = 0; kvHead < kvHeads; kvHead++) {
+      const asking = queryPlaces(block, kvHead, attributes)
+      const seen = keyPlaces(block, kvHead, attributes)
+      const [m, n] = [asking.length, seen.length]
+      const product = (a: Float64Array, b: Float64Array, rows: number, columns: number, inner: number) => {
+        const result = new Float64Array(rows * columns)
+        addProduct(result, a, b, rows, columns, inner)
+        return result
       }
+      const p = saved.data.subarray(at, at += m * n)
+      const c = gather(cotangent.data, asking, headDim)
+      const out = gather(y.data, asking, headDim)
+      const s = product(c, gather(v.data, seen, headDim), m, n, headDim)
+      for (let i = 0; i < m; i++) {
+        let through = 0
+        for (let e = i * headDim; e < (i + 1) * headDim; e++) through += c[e]! * out[e]!
+        for (let e = i * n; e < (i + 1) * n; e++) s[e] = p[e]! * (s[e]! - through) * scale
+      }
+      const keys = transposed(gather(k.data, seen, headDim), n, headDim)
+      const queries = transposed(gather(q.data, asking, headDim), m, headDim)
+      scatterAdd(product(s, keys, m, headDim, n), asking, headDim, d.q.data)
+      scatterAdd(product(transposed(s, m, n), queries, n, headDim, m), seen, headDim, d.k.data)
+      scatterAdd(product(transposed(p, m, n), transposed(c, m, headDim), n, headDim, m), seen, headDim, d.v.data)
     }
-  })
-  return { q: dq, k: dk, v: dv }
+  }
+  return d
 }
