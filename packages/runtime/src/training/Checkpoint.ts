@@ -17,7 +17,7 @@ import { StepMetrics } from "./StepMetrics.ts"
 const RunningMean = Schema.Struct({ mean: Schema.Finite, count: Schema.Finite })
 
 /** Where a run is. Everything here is a function of the steps done, never of the clock. */
-export const Cursor = Schema.Struct({
+export const Position = Schema.Struct({
   /** Optimiser steps done, those of a run that this one extends included. */
   step: Schema.Int,
   /** Passes over the data begun before this run. */
@@ -31,9 +31,10 @@ export const Cursor = Schema.Struct({
   /** Warnings already given. */
   said: Schema.Array(Schema.String),
   /** Weights kept along the way: the step of each, in the order of its index. */
-  snapshots: Schema.Array(Schema.Struct({ step: Schema.Int, sha256: Schema.String })),
-  metrics: Schema.Array(StepMetrics)
+  snapshots: Schema.Array(Schema.Struct({ step: Schema.Int, sha256: Schema.String }))
 })
+/** A position and the metrics of every step up to it. */
+export const Cursor = Schema.Struct({ ...Position.fields, metrics: Schema.Array(StepMetrics) })
 export type Cursor = typeof Cursor.Type
 
 export const start: Cursor = {
@@ -181,7 +182,7 @@ const read = async (directory: string, name: string, model: ModelState): Promise
   const at = path.join(folder(directory), name)
   const file = path.join(at, "state.safetensors")
   const [text, state] = await Promise.all([fs.readFile(path.join(at, "cursor.json"), "utf8"), fs.readFile(file)])
-  const envelope = Option.getOrUndefined(Schema.decodeUnknownOption(Schema.fromJsonString(Envelope))(text))
+  const envelope = Option.getOrUndefined(Schema.decodeOption(Schema.fromJsonString(Envelope))(text))
   if (envelope === undefined || sha256(JSON.stringify(envelope.stored)) !== envelope.digest) return undefined
   const stored = Option.getOrUndefined(Schema.decodeUnknownOption(Stored)(envelope.stored))
   if (stored === undefined || sha256(state) !== stored.state) return undefined

@@ -18,7 +18,7 @@ interface Ended {
 
 /** Runs the child; `after` milliseconds into its training it is killed, unless it has ended by then. */
 const child = (directory: string, cache: string, delay: number, after?: number) =>
-  Effect.callback<Ended, Error>((resume) => {
+  Effect.callback<Ended>((resume) => {
     const running = spawn(process.execPath, [script, directory, String(delay)], {
       env: { ...process.env, NODE_COMPILE_CACHE: cache },
       stdio: ["ignore", "pipe", "pipe"]
@@ -36,7 +36,7 @@ const child = (directory: string, cache: string, delay: number, after?: number) 
       resume(
         code === 0 || signal === "SIGKILL"
           ? Effect.succeed({ killed: signal === "SIGKILL", result })
-          : Effect.fail(new Error(`the child ended with ${code}: ${err}`))
+          : Effect.die(new Error(`the child ended with ${code}: ${err}`))
       )
     })
     return Effect.sync(() => running.kill("SIGKILL"))

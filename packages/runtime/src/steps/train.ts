@@ -1,0 +1,66 @@
+// Trains a start on data: reads the inputs, runs the one loop, leaves the artifact.
+import { digest } from "@penchant/dsl/Identity"
+import { isObjective, type Objective } from "@penchant/dsl/Objective"
+import { Recipe } from "@penchant/dsl/Recipe"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { loadModel } from "../model/load.ts"
+import { train as run } from "../training/train.ts"
+import { folderOf, inputOf, logProbsOf, parametersOf, tokensOf } from "./files.ts"
+import type { Implementation, Job } from "./Implementation.ts"
+import { writeTrained } from "./trained.ts"
+
+const Parameters = Schema.Struct({ objective: Schema.Unknown, recipe: Recipe })
+
+/** The functions of a custom objective cannot be read from parameters, so the value comes along. */
+export const objectiveOf = (job: Job): Objective => {
+  const { objective } = (job.step.attached ?? {}) as { readonly objective?: unknown }
+  if (!isObjective(objective)) throw new Error(`${job.label}: no objective is attached to the step`)
+  return objective
+}
+
+const ScoreMeta = Schema.Struct({ model: Schema.String })
+
+/** What a checkpoint of this job belongs to: resuming under another is refused, naming what differs. */
+export const identityOf = (job: Job, start: string): Readonly<Record<string, string>> => {
+  const { objective, recipe } = parametersOf(job, Parameters)
+  const { reference } = job.inputs
+  return {
+    objective: digest(objective),
+    recipe: digest(recipe),
+    start: inputOf(job, start).digest,
+    data: inputOf(job, "data").digest,
+    ...(reference === undefined ? {} : { reference: reference.digest }),
+    ...job.identity
+  }
+}
+
+/** Data, reference and recipe: what `train` and `extend` share. */
+export const commonOf = Effect.fnUntraced(function*(job: Job) {
+  const data = yield* tokensOf(job, "data")
+  return {
+    label: job.label,
+    data,
+    reference: job.inputs["reference"] === undefined ? undefined : yield* logProbsOf(job, "reference", data),
+    objective: objectiveOf(job),
+    recipe: parametersOf(job, Parameters).recipe,
+    policy: job.step.policy,
+    scratch: job.scratch
+  }
+})
+
+export const train: Implementation = {
+  computes: true,
+  run: Effect.fn("train step")(function*(job) {
+    const folder = yield* folderOf(job, "model")
+    const { reference } = job.inputs
+    const finished = yield* run({
+      ...(yield* commonOf(job)),
+      model: yield* loadModel(folder),
+      referenceIsStart: reference !== undefined
+        && Schema.is(ScoreMeta)(reference.meta) && reference.meta.model === inputOf(job, "model").digest,
+      identity: identityOf(job, "model")
+    })
+    return yield* writeTrained(job, finished, folder)
+  })
+}
