@@ -51,7 +51,8 @@ export const serve = async (
     return
   }
   const sessions = new Map<number, BackendSession>()
-  const forgotten = new Set<number>()
+  /** Requests that have not begun and that somebody still waits for. */
+  const queued = new Set<number>()
   let last: Promise<void> = Promise.resolve()
 
   const answer = async (request: Exclude<Request, { verb: "forget" | "end" }>): Promise<unknown> => {
@@ -77,19 +78,22 @@ export const serve = async (
       port.close()
       return
     }
-    if (forgotten.delete(request.id)) return
+    if (!queued.delete(request.id)) return
     let reply: Reply
     try {
       reply = { id: request.id, answer: await answer(request) }
     } catch (error) {
       reply = { id: request.id, problem: problemOf(error) }
     }
-    forgotten.delete(request.id)
     port.postMessage(reply, "answer" in reply ? buffersOf(reply.answer) : [])
   }
   port.on("message", (request: Request) => {
-    if (request.verb === "forget") forgotten.add(request.id)
-    else last = last.then(() => handle(request))
+    if (request.verb === "forget") {
+      queued.delete(request.id)
+      return
+    }
+    if (request.verb !== "end") queued.add(request.id)
+    last = last.then(() => handle(request))
   })
   hello({ numerics: backend.numerics })
 }

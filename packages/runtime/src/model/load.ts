@@ -150,7 +150,9 @@ export const loadModel: (dir: string) => Effect.Effect<ModelState, ModelError> =
     let at = 0
     for (const [i, spec] of tensors.entries()) {
       const place = places.get(spec.name)
-      if (place === undefined) return yield* new BadModel({ file: files[0] ?? dir, part: spec.name, problem: "is missing" })
+      if (place === undefined) {
+        return yield* new BadModel({ file: files[0] ?? dir, part: spec.name, problem: "is missing" })
+      }
       yield* readTensor(spec, place, parameters.subarray(at, at + sizes[i]!))
       at += sizes[i]!
     }
