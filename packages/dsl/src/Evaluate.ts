@@ -30,7 +30,7 @@ export interface Inputs {
   readonly state?: Readonly<Record<string, RunningMean>>
 }
 
-/** Per policy side [tokens]: d(sum of the batch's values) / d(log-probability of the token). */
+/** Per side [tokens]: d(sum of the batch's values) / d(log-probability of the token). A side that gets no gradient is absent. */
 export type Coefficients = Readonly<Partial<Record<Side, Float64Array>>>
 
 export interface Evaluation {

@@ -159,20 +159,21 @@ export const printer = (to: Notation): (node: Node) => string => {
     BatchUnsort: ({ of }) => to.calls.BatchUnsort(sum(of)),
     State: ({ name, of }) => to.state(name, sum(of))
   })
-  const raised = ({ base, power }: Factor): string => {
-    const printed = atom(base) ?? to.brackets(sum(base))
-    return Math.abs(power) === 1 ? printed : to.power(printed, Math.abs(power))
-  }
+  /** Names of more than one word are bracketed before they are raised; calls and symbols are not. */
+  const raise = (printed: string, power: number, words: boolean): string =>
+    Math.abs(power) === 1 ? printed : to.power(words ? to.brackets(printed) : printed, Math.abs(power))
+  const raised = ({ base, power }: Factor): string =>
+    raise(atom(base) ?? to.brackets(sum(base)), power, base._tag === "Sum" || base._tag === "LogProb")
   /** A sum over tokens divided by their number is a mean, and printed as one. */
   const means = (factors: ReadonlyArray<Factor>): readonly [ReadonlyArray<string>, ReadonlyArray<Factor>] => {
     for (const factor of factors) {
-      const known = factor.base._tag === "Sum" && factor.power === 1 ? named(factor.base.of) : undefined
+      const known = factor.base._tag === "Sum" && factor.power > 0 ? named(factor.base.of) : undefined
       const length = factors.find(({ base, power }) =>
-        base._tag === "Length" && power === -1 && base.side === known?.[1]
+        base._tag === "Length" && power === -factor.power && base.side === known?.[1]
       )
       if (known === undefined || length === undefined) continue
       const [found, rest] = means(factors.filter((other) => other !== factor && other !== length))
-      return [[to.answer(known[0], sides[known[1]], "mean"), ...found], rest]
+      return [[raise(to.answer(known[0], sides[known[1]], "mean"), factor.power, true), ...found], rest]
     }
     return [[], factors]
   }

@@ -5,22 +5,31 @@ import { same } from "./Order.ts"
 import { canonical } from "./Sums.ts"
 import { atom, build, type Factor, merged, number, parse, power, scale, type Term, type Terms } from "./Terms.ts"
 
+/** exp(k log x) = x^k and exp(k log sigmoid(x)) = sigmoid(x)^k for small whole k; a constant's is folded. */
+export const exponential = (exponent: Node): Term => {
+  const [term, ...rest] = parse(exponent)
+  const [factor, ...others] = term?.factors ?? []
+  const k = term?.coefficient ?? 0
+  if (factor === undefined && rest.length === 0 && k < 700) return { coefficient: Math.exp(k), factors: [] }
+  if (factor?.power === 1 && rest.length + others.length === 0 && Number.isInteger(k) && Math.abs(k) <= 4) {
+    if (factor.base._tag === "Log") return power(asTerm(parse(factor.base.of)), k)
+    if (factor.base._tag === "LogSigmoid" && k > 0) return atom(apply("Sigmoid", factor.base.of), k)
+  }
+  return atom(apply("Exp", exponent))
+}
+
 /** Powers of equal bases add up, and exponentials merge: exp(a) exp(b) = exp(a + b). */
 export const multiply = (...terms: ReadonlyArray<Term>): Term => {
   const factors = terms.flatMap((term) => term.factors)
   const coefficient = terms.reduce((product, term) => product * term.coefficient, 1)
   const exponentials = factors.filter(({ base }) => base._tag === "Exp")
-  const others = factors.filter(({ base }) => base._tag !== "Exp")
   if (exponentials.length === 0 || (exponentials.length === 1 && exponentials[0]?.power === 1)) {
     return { coefficient, factors: merged(factors) }
   }
-  const exponent = canonical(
-    exponentials.flatMap(({ base, power }) => (base._tag === "Exp" ? scale(parse(base.of), power) : []))
-  )
-  if (exponent._tag === "Constant") {
-    return { coefficient: coefficient * Math.exp(exponent.value), factors: merged(others) }
-  }
-  return { coefficient, factors: merged([...others, { base: apply("Exp", exponent), power: 1 }]) }
+  const exponents = exponentials.flatMap(({ base, power }) => (base._tag === "Exp" ? scale(parse(base.of), power) : []))
+  const joined = exponential(canonical(exponents))
+  const others = factors.filter(({ base }) => base._tag !== "Exp")
+  return { coefficient: coefficient * joined.coefficient, factors: merged([...others, ...joined.factors]) }
 }
 
 /** A sum as one factor: its sign (so that its first term is positive) and a common magnitude become the coefficient. */
@@ -31,7 +40,8 @@ export const asTerm = (terms: Terms): Term => {
   const magnitude = Math.abs(first.coefficient)
   const shared = rest.every((term) => Math.abs(term.coefficient) === magnitude) ? magnitude : 1
   const content = Math.sign(first.coefficient) * shared
-  return { coefficient: content, factors: [{ base: build(scale(terms, 1 / content)), power: 1 }] }
+  const inside = terms.map((term) => ({ ...term, coefficient: term.coefficient / content }))
+  return { coefficient: content, factors: [{ base: build(inside), power: 1 }] }
 }
 
 /** c e^a + d e^b, where the second may be a bare constant. */

@@ -2,7 +2,7 @@
 // log and sigmoid applied so that no intermediate value overflows where the formula itself does not. Products are
 // multiplied out only where that makes the formula smaller.
 // Domain: log is taken of positive values and the variable r is a ratio, so log(x y) = log x + log y where x > 0 is known.
-import { unary } from "./Kernels.ts"
+import { binary, unary } from "./Kernels.ts"
 import { logarithm } from "./Logarithms.ts"
 import {
   apply,
@@ -19,7 +19,7 @@ import {
   type UnaryTag
 } from "./Node.ts"
 import { keyOf, same } from "./Order.ts"
-import { asTerm, multiply, negated } from "./Products.ts"
+import { asTerm, exponential, multiply, negated } from "./Products.ts"
 import { canonical } from "./Sums.ts"
 import { atom, build, parse, power, type Term } from "./Terms.ts"
 
@@ -33,18 +33,6 @@ const fold = (tag: UnaryTag, of: Node): Node => {
   return Number.isFinite(value) ? constant(value + 0) : apply(tag, of)
 }
 const function_ = (node: NodeOf<UnaryTag>): Node => fold(node._tag, simplify(node.of))
-
-/** exp(k log x) = x^k and exp(k log sigmoid(x)) = sigmoid(x)^k for small whole k. */
-const exponential = (of: Node): Node => {
-  const [term, ...rest] = parse(of)
-  const [factor, ...others] = term?.factors ?? []
-  const k = term?.coefficient ?? 0
-  if (factor?.power === 1 && rest.length + others.length === 0 && Number.isInteger(k) && Math.abs(k) <= 4) {
-    if (factor.base._tag === "Log") return canonical([power(asTerm(parse(factor.base.of)), k)])
-    if (factor.base._tag === "LogSigmoid" && k > 0) return canonical([atom(apply("Sigmoid", factor.base.of), k)])
-  }
-  return fold("Exp", of)
-}
 
 /** Linear: what does not depend on the token comes out, and a constant is counted as often as there are tokens. */
 const overTokens = (of: Node, side: Side): Node =>
@@ -85,6 +73,7 @@ const permuted = (node: NodeOf<"BatchSort" | "BatchUnsort">): Node => {
 const commutative = (tag: BinaryTag, node: { readonly left: Node; readonly right: Node }): Node => {
   const [a, b] = [simplify(node.left), simplify(node.right)]
   const [left, right] = keyOf(a) <= keyOf(b) ? [a, b] : [b, a]
+  if (left._tag === "Constant" && right._tag === "Constant") return constant(binary[tag](left.value, right.value))
   return same(left, right) ? left : join(tag, left, right)
 }
 const isZero = (node: Node): boolean => node._tag === "Constant" && node.value === 0
@@ -105,10 +94,10 @@ const rules = match<Node>({
     if (below.coefficient === 0) throw new FormulaError("a formula divides by zero")
     return canonical([multiply(asTerm(parse(simplify(left))), power(below, -1))])
   },
-  Exp: ({ of }) => exponential(simplify(of)),
+  Exp: ({ of }) => canonical([exponential(simplify(of))]),
   Log: ({ of }) => canonical(logarithm(parse(simplify(of)))),
   // log(1 + exp x) has one name: -log sigmoid(-x)
-  Softplus: ({ of }) => canonical([{ ...atom(fold("LogSigmoid", negated(simplify(of)))), coefficient: -1 }]),
+  Softplus: ({ of }) => negated(fold("LogSigmoid", negated(simplify(of)))),
   LogSigmoid: function_,
   Sigmoid: function_,
   Log1mExp: function_,
@@ -120,9 +109,7 @@ const rules = match<Node>({
   },
   Min: (node) => {
     const found = commutative("Min", node)
-    return found._tag === "Min" && isZero(found.right)
-      ? canonical([{ ...atom(apply("Relu", negated(found.left))), coefficient: -1 }])
-      : found
+    return found._tag === "Min" && isZero(found.right) ? negated(fold("Relu", negated(found.left))) : found
   },
   Max: (node) => {
     const found = commutative("Max", node)

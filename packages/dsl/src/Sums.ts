@@ -1,9 +1,15 @@
 // Sums in canonical form: like terms collected, sums over tokens joined, common factors taken out, products multiplied out
 // only where that makes the sum smaller. See Products.ts for the other half of the recursion.
-import { apply, type Node, rankOf } from "./Node.ts"
+import { apply, type Node, type NodeOf, rankOf } from "./Node.ts"
 import { keyOf, size } from "./Order.ts"
 import { asTerm, multiply, negated, tidy } from "./Products.ts"
 import { atom, build, byKey, type Factor, parse, power, scale, type Term, termKey, type Terms } from "./Terms.ts"
+
+/** The sum over tokens in a product that has one, to the power 1. */
+const onlySum = ({ factors }: Term): NodeOf<"Sum"> | undefined => {
+  const [sum, ...more] = factors.filter(({ base }) => base._tag === "Sum")
+  return sum?.base._tag === "Sum" && sum.power === 1 && more.length === 0 ? sum.base : undefined
+}
 
 /** Like terms once, zeros dropped, in order. Lone sums in parentheses and sums over tokens are opened to be compared. */
 export const collect = (terms: Terms): Terms => {
@@ -14,10 +20,10 @@ export const collect = (terms: Terms): Terms => {
     if (first?.base._tag === "Plus" && first.power === 1 && others.length === 0) {
       return scale(parse(first.base), coefficient).forEach(add)
     }
-    const open = factors.find(({ base, power }) => base._tag === "Sum" && base.of._tag === "Plus" && power === 1)
-    if (open?.base._tag === "Sum") {
-      const outside = multiply(term, atom(open.base, -1))
-      for (const inner of parse(open.base.of)) {
+    const open = onlySum(term)
+    if (open?.of._tag === "Plus") {
+      const outside = multiply(term, atom(open, -1))
+      for (const inner of parse(open.of)) {
         const unit = build([{ ...inner, coefficient: 1 }])
         add(multiply({ ...outside, coefficient: coefficient * inner.coefficient }, atom(apply("Sum", unit))))
       }
@@ -35,9 +41,8 @@ const joinSums = (terms: Terms): Terms => {
   const found = new Map<string, { readonly outside: Term; readonly inside: Array<Term> }>()
   const others: Array<Term> = []
   for (const term of terms) {
-    const sums = term.factors.filter(({ base }) => base._tag === "Sum")
-    const base = sums[0]?.base
-    if (base?._tag !== "Sum" || sums[0]?.power !== 1 || sums.length > 1) {
+    const base = onlySum(term)
+    if (base === undefined) {
       others.push(term)
       continue
     }

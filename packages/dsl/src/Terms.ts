@@ -27,8 +27,11 @@ export const power = ({ coefficient, factors }: Term, by: number): Term => ({
 
 const isParameter = ({ base }: Factor): boolean => base._tag === "Parameter"
 /** The key of a product without its coefficient. What depends on the data comes first, constants last. */
-export const termKey = (factors: ReadonlyArray<Factor>): string =>
-  `${factors.every(isParameter) ? "~" : ""}${factors.map(({ base, power }) => `${keyOf(base)}^${power}`).join("*")}`
+export const termKey = (factors: ReadonlyArray<Factor>): string => {
+  if (factors.length === 0) return "~~"
+  const key = factors.map(({ base, power }) => `${keyOf(base)}^${power}`).join("*")
+  return factors.every(isParameter) ? `~${key}` : key
+}
 export const byKey = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
   a < b ? -1 : a > b ? 1 : 0
 
@@ -85,11 +88,14 @@ const repeated = (factors: ReadonlyArray<Factor>): ReadonlyArray<Node> =>
   factors.flatMap(({ base, power }) => Array.from({ length: Math.abs(power) }, () => base))
 const chain = (nodes: ReadonlyArray<Node>): Node => nodes.reduce((left, right) => join("Times", left, right))
 
+/** The coefficient outermost, so that what is below it is canonical by itself. */
 const buildTerm = (coefficient: number, factors: ReadonlyArray<Factor>): Node => {
   const above = repeated(factors.filter((factor) => factor.power > 0))
   const below = repeated(factors.filter((factor) => factor.power < 0))
-  const top = chain(coefficient === 1 && above.length > 0 ? above : [constant(coefficient), ...above])
-  return below.length === 0 ? top : join("Divide", top, chain(below))
+  const alone = above.length === 0
+  const top = alone ? constant(coefficient) : chain(above)
+  const fraction = below.length === 0 ? top : join("Divide", top, chain(below))
+  return alone || coefficient === 1 ? fraction : join("Times", constant(coefficient), fraction)
 }
 
 /** The node of terms in order; `parse` undoes it. */

@@ -1,4 +1,5 @@
 // Every loss of the stored references as a formula: what shows that the language is wide enough. Not shipped.
+import type { Inputs, SideInputs } from "@penchant/dsl/Evaluate"
 import {
   batchMean,
   batchSort,
@@ -249,16 +250,74 @@ export const mpo = (at: Case): Objective =>
     return plus(preference, batchTokenMean)
   }, betaOf(at))
 
+/**
+ * LD-DPO discounts the tokens of the longer answer beyond the length of the shorter one, which no formula says: a custom
+ * objective. d loss / d(discounted log-ratio of the chosen) is `slope`, of the rejected minus it.
+ */
+const ldLoss: Readonly<Record<string, (w: number, l: number, beta: number) => readonly [loss: number, slope: number]>> =
+  {
+    sigmoid: (w, l, beta) => {
+      const z = beta * (w - l)
+      return [Math.log1p(Math.exp(-z)), -beta / (1 + Math.exp(z))]
+    },
+    ipo: (w, l, beta) => {
+      const off = w - l - 1 / (2 * beta)
+      return [off * off, 2 * off]
+    }
+  }
+export const longDiscounted = (at: Case): Objective => {
+  const perTokenOf = loss(at) === "ipo"
+  const rows = ({ rows, sides }: Inputs, { alpha, beta }: { readonly alpha: number; readonly beta: number }) => {
+    const [chosen, rejected] = [sides.chosen!, sides.rejected!]
+    const starts = { w: 0, l: 0 }
+    return Array.from({ length: rows }, (_, row) => {
+      const shorter = Math.min(chosen.lengths[row]!, rejected.lengths[row]!)
+      const total = (side: SideInputs, start: number): number => {
+        const length = side.lengths[row]!
+        let sum = 0
+        for (let t = 0; t < length; t++) {
+          sum += (t < shorter ? 1 : alpha) * (side.policy[start + t]! - side.reference![start + t]!)
+        }
+        return perTokenOf ? sum / length : sum
+      }
+      const found = ldLoss[loss(at)]!(total(chosen, starts.w), total(rejected, starts.l), beta)
+      starts.w += chosen.lengths[row]!
+      starts.l += rejected.lengths[row]!
+      return { loss: found[0], slope: found[1], shorter }
+    })
+  }
+  return objective.custom(import.meta, "longDiscounted", {
+    parameters: { beta: betaOf(at), alpha: read(at.params, "ld_alpha") },
+    needs: ["policy", "reference", "side:chosen", "side:rejected"],
+    value: (inputs, parameters) => Float64Array.from(rows(inputs, parameters), ({ loss }) => loss),
+    coefficients: (inputs, parameters) => {
+      const found = rows(inputs, parameters)
+      const side = (name: Preferred, sign: number): Float64Array => {
+        const { lengths } = inputs.sides[name]!
+        return Float64Array.from(
+          found.flatMap(({ shorter, slope }, row) =>
+            Array.from(
+              { length: lengths[row]! },
+              (_, t) => sign * slope * (t < shorter ? 1 : parameters.alpha) / (perTokenOf ? lengths[row]! : 1)
+            )
+          )
+        )
+      }
+      return { chosen: side("chosen", 1), rejected: side("rejected", -1) }
+    }
+  })
+}
+
 export const tokenwise: Readonly<Record<string, (at: Case) => Objective | undefined>> = {
   "trl.dpo.sigmoid": (at) =>
     "ld_alpha" in at.params
-      ? undefined
+      ? longDiscounted(at)
       : "use_weighting" in at.params
       ? weighted("sigmoid", at)
       : dpo({ beta: betaOf(at) }),
   "trl.dpo.ipo": (at) =>
     "ld_alpha" in at.params
-      ? undefined
+      ? longDiscounted(at)
       : "use_weighting" in at.params
       ? weighted("ipo", at)
       : of("ipo", (b) => dpoLosses.ipo!(at, b), betaOf(at)),
