@@ -1,37 +1,13 @@
 // The value of a loss and of its gradient, float64, a whole batch in one pass. Leaves out objectives given as plain
 // functions (Loss.ts) and engines that run a formula inside their own graph.
 import { gradients } from "./Differentiate.ts"
+import type { Coefficients, Inputs, RunningMean } from "./Inputs.ts"
 import { type Node, type Side } from "./Node.ts"
 import { toText } from "./Print.ts"
 import { simplify } from "./Simplify.ts"
 import { type Tape, tape } from "./Tape.ts"
 
-/** Mean and number of the rows seen so far: what a checkpoint keeps of a running mean. */
-export interface RunningMean {
-  readonly mean: number
-  readonly count: number
-}
-
-/** One side of a batch, the tokens of all rows end to end. */
-export interface SideInputs {
-  /** [rows] tokens per row */
-  readonly lengths: Int32Array
-  /** [tokens] log-probabilities, nats */
-  readonly policy: Float64Array
-  readonly reference?: Float64Array
-}
-
-export interface Inputs {
-  readonly rows: number
-  readonly sides: Readonly<Partial<Record<Side, SideInputs>>>
-  /** [rows] each */
-  readonly columns?: Readonly<Record<string, Float64Array>>
-  /** Running means before this batch; one that is missing starts empty. */
-  readonly state?: Readonly<Record<string, RunningMean>>
-}
-
-/** Per side [tokens]: d(sum of the batch's values) / d(log-probability of the token). A side that gets no gradient is absent. */
-export type Coefficients = Readonly<Partial<Record<Side, Float64Array>>>
+export type { Coefficients, Inputs, RunningMean, SideInputs } from "./Inputs.ts"
 
 export interface Evaluation {
   /** [rows] */

@@ -1,6 +1,5 @@
 // An objective: a name, parameters, and a loss per row that training minimises. What it needs is read off its formula.
 // Leaves out the shipped objectives (packages/objectives) and how a loss is evaluated (Evaluate.ts).
-import type { Coefficients, Inputs } from "./Evaluate.ts"
 import {
   type Formula,
   FormulaError,
@@ -18,6 +17,7 @@ import {
   type Side,
   sum
 } from "./Formula.ts"
+import type { Coefficients, Inputs } from "./Inputs.ts"
 import { simplify } from "./Simplify.ts"
 
 export type Parameters = Readonly<Record<string, number>>

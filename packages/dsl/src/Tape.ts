@@ -1,6 +1,6 @@
 // Formulas compiled to a list of array operations: every distinct subformula is computed once per batch, all rows at a
 // time, into a buffer that is kept from batch to batch. Float64. Leaves out what is done with the results (Evaluate.ts).
-import type { Inputs, RunningMean } from "./Evaluate.ts"
+import { check, type Inputs, type RunningMean, sideInputs, sizeOf } from "./Inputs.ts"
 import { binary, unary } from "./Kernels.ts"
 import {
   type BinaryTag,
@@ -35,30 +35,6 @@ export interface Tape {
   /** The values of a slot, valid until the next run. */
   readonly read: (slot: number) => Float64Array
 }
-
-const sideInputs = ({ sides }: Inputs, side: Side) => {
-  const found = sides[side]
-  if (found === undefined) throw new FormulaError(`the batch has no side "${side}"`)
-  return found
-}
-const tokensOf = (inputs: Inputs, side: Side): number => sideInputs(inputs, side).policy.length
-
-/** A batch that does not fit together is a bug of the caller, found before it becomes a wrong gradient. */
-const check = ({ columns = {}, rows, sides }: Inputs): void => {
-  for (const [side, { lengths, policy, reference = policy }] of Object.entries(sides)) {
-    const tokens = lengths.reduce((total, length) => total + length, 0)
-    if (lengths.length !== rows || policy.length !== tokens || reference.length !== tokens) {
-      throw new FormulaError(
-        `side "${side}" has ${lengths.length} rows of ${tokens} tokens, not ${rows} of ${policy.length}`
-      )
-    }
-  }
-  for (const [name, { length }] of Object.entries(columns)) {
-    if (length !== rows) throw new FormulaError(`column "${name}" has ${length} values for ${rows} rows`)
-  }
-}
-const sizeOf = (rank: Rank, inputs: Inputs): number =>
-  rank === "row" ? inputs.rows : tokensOf(inputs, rank.slice("token:".length) as Side)
 
 const lookup = <A>(values: Readonly<Record<string, A>>, name: string, what: string): A => {
   const found = values[name]
