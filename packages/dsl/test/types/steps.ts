@@ -102,7 +102,7 @@ tokenise(halves.train, base, { maxLength: 8, truncation: "left" })
 // @ts-expect-error a way to split that does not exist
 split(normalise.hh(Dataset.hub("Anthropic/hh-rlhf", { split: "train" })), { test: 0.1, by: "user" })
 // @ts-expect-error a part that was not asked for
-parts(halves.train, { sft: 10, test: 5 }).train
+tokenise(parts(halves.train, { sft: 10, test: 5 }).train, base, { maxLength: 8 })
 // @ts-expect-error what a policy may hold is fixed, and the learning rate is not in it
 withPolicy(start, { learningRate: 1 })
 

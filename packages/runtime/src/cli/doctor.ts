@@ -1,0 +1,98 @@
+// `penchant doctor`: what this machine has, which engines run on it, and what to do about those that do not.
+import * as Cause from "effect/Cause"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { backends, type EngineName } from "../compute/backends.ts"
+import { Engine } from "../compute/Engine.ts"
+import { layer } from "../compute/Engines.ts"
+import { homeDirectory } from "../platform/home.ts"
+import { json, print, printJson } from "./output.ts"
+import { version } from "./version.ts"
+
+interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly found: string
+  readonly remedy?: string
+}
+
+const engine = (name: EngineName): Effect.Effect<Check> =>
+  Effect.gen(function*() {
+    const exit = yield* Effect.exit(
+      Effect.provide(Engine.use((engine) => Effect.succeed(engine.numerics)), Layer.fresh(layer(name)))
+    )
+    if (Exit.isSuccess(exit)) {
+      const { compute, determinism, loss, version } = exit.value
+      return { name: `engine ${name}`, ok: true, found: `${version}, ${compute}, ${determinism}, loss ${loss}` }
+    }
+    return {
+      name: `engine ${name}`,
+      ok: false,
+      found: Cause.pretty(exit.cause).split("\n")[0]!,
+      remedy: "install again with `npx -y pnpm@12 install`; the engine's binary comes in its npm package"
+    }
+  })
+
+const writable = (home: string): Check => {
+  const probe = path.join(home, `.doctor-${process.pid}`)
+  try {
+    fs.mkdirSync(home, { recursive: true })
+    fs.writeFileSync(probe, "")
+    fs.rmSync(probe)
+    const { bavail, bsize } = fs.statfsSync(home)
+    const free = bavail * bsize / 2 ** 30
+    return {
+      name: "state directory",
+      ok: free > 1,
+      found: `${home}, ${free.toFixed(1)} GiB free`,
+      ...(free > 1 ? {} : { remedy: "free some space, or set PENCHANT_HOME to another disk" })
+    }
+  } catch (error) {
+    return {
+      name: "state directory",
+      ok: false,
+      found: `${home}: ${(error as Error).message}`,
+      remedy: "make it writable, or set PENCHANT_HOME to a directory that is"
+    }
+  }
+}
+
+export const doctor = Command.make("doctor", { json }, ({ json }) =>
+  Effect.gen(function*() {
+    const node = process.versions.node
+    const [major = 0, minor = 0] = node.split(".").map(Number)
+    const recent = major > 22 || (major === 22 && minor >= 19)
+    const memory = os.totalmem() / 2 ** 30
+    const engines = yield* Effect.forEach(Object.keys(backends) as ReadonlyArray<EngineName>, engine)
+    const checks: ReadonlyArray<Check> = [
+      { name: "penchant", ok: true, found: version },
+      {
+        name: "node",
+        ok: recent,
+        found: node,
+        ...(recent ? {} : { remedy: "Node 22.19 or newer; the workspace brings its own" })
+      },
+      {
+        name: "cpu",
+        ok: true,
+        found: `${os.cpus()[0]?.model.trim() ?? "unknown"}, ${os.availableParallelism()} threads`
+      },
+      {
+        name: "memory",
+        ok: memory > 2,
+        found: `${memory.toFixed(1)} GiB, ${(os.freemem() / 2 ** 30).toFixed(1)} free`
+      },
+      writable(homeDirectory()),
+      ...engines
+    ]
+    if (json) return printJson(checks)
+    for (const { found, name, ok, remedy } of checks) {
+      print(`${ok ? "✓" : "✗"} ${name.padEnd(18)} ${found}`)
+      if (remedy !== undefined) print(`  ${"".padEnd(18)} → ${remedy}`)
+    }
+  })).pipe(Command.withDescription("Say which engines run here, and what to do about those that do not"))
