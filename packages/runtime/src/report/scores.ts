@@ -1,0 +1,102 @@
+// The table of scores: the start first, then the runs in the order of the pipeline. Nothing is sorted or marked as best.
+import { type Cell, type Column, numeric, row, table, text } from "./figure.ts"
+import { count, fixed, grouped, list, setting, signed } from "./format.ts"
+import { type Html, html } from "./html.ts"
+import { named } from "./objectives.ts"
+import type { ReportData } from "./ReportData.ts"
+import { type Arrangement, intervalOf, type Range, scoreOf, type Series } from "./series.ts"
+
+export interface Score {
+  readonly name: string
+  readonly head: string
+  /** Printed with its sign. */
+  readonly change: boolean
+}
+const known: ReadonlyArray<Score> = [
+  { name: "chosenLogProb", head: "chosen", change: false },
+  { name: "chosenChange", head: "change", change: true },
+  { name: "rejectedLogProb", head: "rejected", change: false },
+  { name: "rejectedChange", head: "change", change: true },
+  { name: "margin", head: "margin", change: false },
+  { name: "marginChange", head: "change", change: true },
+  { name: "preferenceAccuracy", head: "accuracy", change: false },
+  { name: "accuracyChange", head: "change", change: true },
+  { name: "preferenceAccuracyMean", head: "by means", change: false },
+  { name: "lengthMatchedAccuracy", head: "equal length", change: false }
+]
+/** Shown as an interval beside another number, or as a fact about the data. */
+const elsewhere = /(Low|High)$|^shorterWins$|^lengthMatchedPairs$/
+
+/** Columns that a run has, the known ones first; the start's where there are no runs. */
+export const scoresOf = (data: ReportData): ReadonlyArray<Score> => {
+  const scored = data.runs.flatMap(({ scores }) => (scores === undefined ? [] : [scores]))
+  const present = new Set(
+    (scored.length === 0 ? [data.start?.scores ?? {}] : scored).flatMap((scores) => Object.keys(scores))
+  )
+  const names = new Set(known.map(({ name }) => name))
+  return [
+    ...known.filter(({ name }) => present.has(name)),
+    ...[...present].filter((name) => !names.has(name) && !elsewhere.test(name)).map((name) => ({
+      name,
+      head: name,
+      change: false
+    }))
+  ]
+}
+
+const show = (range: Range | undefined, { change }: Score): Cell => {
+  if (range === undefined) return undefined
+  const print = change ? signed : fixed
+  return range.high > range.low
+    ? html`${print(range.mean)}<small>${print(range.low)} to ${print(range.high)}</small>`
+    : print(range.mean)
+}
+
+const read = ({ runs }: Series, name: string): Range | undefined =>
+  runs.length === 1 ? intervalOf(runs[0]!.scores, name) : scoreOf({ runs }, name)
+
+/** The value alone under a heading that names the axis. */
+const placeOf = ({ facet }: Series): string => {
+  const values = Object.values(facet.point)
+  return values.length === 1 ? setting(values[0]!) : facet.label
+}
+
+/** Undefined where nothing was scored. */
+export const scoresTable = (data: ReportData, arrangement: Arrangement): Html | undefined => {
+  const scores = scoresOf(data)
+  if (scores.length === 0) return undefined
+  const { axes, replicateOver, replicates, series } = arrangement
+  const columns: ReadonlyArray<Column> = [
+    ...text(""),
+    ...(axes.length === 0 ? [] : text(list(axes))),
+    ...numeric(...scores.map(({ head }) => head))
+  ]
+  const start = data.start === undefined ? [] : [
+    row(
+      html`<i class="swatch ring"></i>${data.start.label}`,
+      axes.length === 0 ? [] : [undefined],
+      scores.map((score) => show(intervalOf(data.start?.scores, score.name), score))
+    )
+  ]
+  const rows = series.map((one) =>
+    row(
+      named(arrangement, one.name),
+      axes.length === 0 ? [] : [placeOf(one)],
+      scores.map((score) => show(read(one, score.name), score))
+    )
+  )
+  const intervals = scores.some(({ name }) => name.startsWith("preferenceAccuracy"))
+  return html`${table(columns, [...start, ...rows], "scores")}<p class="note">${
+    [
+      `Log-probabilities and margins per token, in nats, means over ${
+        data.heldOut === undefined ? "the held-out pairs" : `${grouped(data.heldOut)} held-out pairs`
+      }.`,
+      replicates > 1
+        ? `Means over ${count(replicates, replicateOver)}, below them the range.`
+        : intervals
+        ? "Below an accuracy: its bootstrap interval. By means: log-probabilities per token compared."
+        : "",
+      "Rows stand in the order of the pipeline; none is marked as best."
+    ].filter((part) => part !== "").join(" ")
+  }</p>`
+}
