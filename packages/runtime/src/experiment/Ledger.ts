@@ -1,0 +1,86 @@
+// The record of what was run: one SQLite file, a thin layer over node:sqlite. Every write is one durable transaction.
+// Leaves out what the rows mean: see actions.ts, leases.ts, history.ts.
+import { StoreError } from "@penchant/dsl/Errors"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { migrations } from "./ledgerTables.ts"
+import { attempt } from "./problems.ts"
+
+/** SQL with positional parameters. `Row` is what the statement selects; nothing checks it. */
+export interface Rows {
+  readonly get: <Row>(sql: string, ...values: ReadonlyArray<SQLInputValue>) => Row | undefined
+  readonly all: <Row>(sql: string, ...values: ReadonlyArray<SQLInputValue>) => ReadonlyArray<Row>
+  /** Number of rows changed. */
+  readonly run: (sql: string, ...values: ReadonlyArray<SQLInputValue>) => number
+}
+
+export class Ledger extends Context.Service<Ledger, {
+  readonly file: string
+  readonly read: <A>(f: (rows: Rows) => A) => Effect.Effect<A, StoreError>
+  /** All or nothing, on disk when it returns. No other process writes meanwhile. */
+  readonly write: <A>(f: (rows: Rows) => A) => Effect.Effect<A, StoreError>
+}>()("@penchant/runtime/Ledger") {}
+
+const rowsOf = (db: DatabaseSync): Rows => {
+  const prepared = new Map<string, StatementSync>()
+  const statement = (sql: string): StatementSync => {
+    const known = prepared.get(sql)
+    if (known !== undefined) return known
+    const made = db.prepare(sql)
+    prepared.set(sql, made)
+    return made
+  }
+  return {
+    get: <Row>(sql: string, ...values: ReadonlyArray<SQLInputValue>) =>
+      statement(sql).get(...values) as Row | undefined,
+    all: <Row>(sql: string, ...values: ReadonlyArray<SQLInputValue>) => statement(sql).all(...values) as Array<Row>,
+    run: (sql, ...values) => Number(statement(sql).run(...values).changes)
+  }
+}
+
+const transaction = <A>(db: DatabaseSync, f: () => A): A => {
+  db.exec("BEGIN IMMEDIATE")
+  try {
+    const result = f()
+    db.exec("COMMIT")
+    return result
+  } catch (cause) {
+    if (db.isTransaction) db.exec("ROLLBACK")
+    throw cause
+  }
+}
+
+const version = (rows: Rows): number => rows.get<{ readonly user_version: number }>("PRAGMA user_version")!.user_version
+
+/** Opens or makes the file and brings its tables up to date. */
+export const open = Effect.fnUntraced(
+  function*(file: string): Effect.fn.Return<Ledger["Service"], StoreError, Scope.Scope> {
+    const db = yield* Effect.acquireRelease(
+      attempt(file, () => new DatabaseSync(file, { timeout: 20_000 })),
+      (db) => Effect.sync(() => db.close())
+    )
+    const rows = rowsOf(db)
+    const found = yield* attempt(file, () => {
+      // Reading first: a file that is no database must not be touched.
+      const before = version(rows)
+      db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+      if (before >= migrations.length) return before
+      return transaction(db, () => {
+        // Another process may have migrated since.
+        for (const sql of migrations.slice(version(rows))) db.exec(sql)
+        db.exec(`PRAGMA user_version = ${migrations.length}`)
+        return migrations.length
+      })
+    })
+    if (found > migrations.length) {
+      return yield* new StoreError({ path: file, problem: "was written by a newer penchant; upgrade this one" })
+    }
+    return {
+      file,
+      read: (f) => attempt(file, () => f(rows)),
+      write: (f) => attempt(file, () => transaction(db, () => f(rows)))
+    }
+  }
+)

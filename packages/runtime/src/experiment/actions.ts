@@ -1,0 +1,101 @@
+// What succeeded: rows of `action` and `label`, looked up by key for hits and by label for reasons.
+import type { Parts } from "./keys.ts"
+import type { Label } from "./labels.ts"
+import type { Rows } from "./Ledger.ts"
+
+export interface Action {
+  readonly actionKey: string
+  readonly planKey: string
+  readonly ownKey: string
+  readonly kind: string
+  /** Digest of the artifact. */
+  readonly output: string
+  readonly seconds: number
+  readonly finished: number
+}
+
+const columns = "actionKey, planKey, ownKey, kind, output, seconds, finished"
+
+export const actionOf = (rows: Rows, actionKey: string): Action | undefined =>
+  rows.get<Action>(`SELECT ${columns} FROM action WHERE actionKey = ?`, actionKey)
+
+const parse = (text: string): Parts => JSON.parse(text) as Parts
+
+export const partsOf = (rows: Rows, actionKey: string): Parts | undefined => {
+  const row = rows.get<{ readonly parts: string }>("SELECT parts FROM action WHERE actionKey = ?", actionKey)
+  return row === undefined ? undefined : parse(row.parts)
+}
+
+/** The last success under a label, or under the name it may have had before another result came to share it. */
+export const lastSuccess = (rows: Rows, { label, spare }: Pick<Label, "label" | "spare">): Parts | undefined => {
+  for (const name of [label, spare]) {
+    if (name === undefined) continue
+    const row = rows.get<{ readonly parts: string }>(
+      "SELECT parts FROM label JOIN action USING (actionKey) WHERE label = ?",
+      name
+    )
+    if (row !== undefined) return parse(row.parts)
+  }
+  return undefined
+}
+
+/** Names of code files by digest; {} when the digest was never recorded. */
+export const codeFiles = (rows: Rows, digest: string): Readonly<Record<string, string>> => {
+  const row = rows.get<{ readonly files: string }>("SELECT files FROM code WHERE digest = ?", digest)
+  return row === undefined ? {} : JSON.parse(row.files) as Record<string, string>
+}
+
+/** Points the names of a node at a success. Unchanged rows are not written. */
+export const recordLabels = (rows: Rows, { aliases, label, spare }: Label, actionKey: string, now: number): void => {
+  const upsert = `INSERT INTO label (label, actionKey, at, spare) VALUES (?, ?, ?, ?)
+    ON CONFLICT (label) DO UPDATE SET actionKey = excluded.actionKey, at = excluded.at, spare = min(spare, excluded.spare)
+    WHERE actionKey <> excluded.actionKey OR spare > excluded.spare`
+  for (const name of [label, ...aliases]) rows.run(upsert, name, actionKey, now, 0)
+  if (spare !== undefined) rows.run(upsert, spare, actionKey, now, 1)
+}
+
+export interface Commit extends Action {
+  readonly parts: Parts
+  /** CPU, Node, engine: recorded with the result, in no key. */
+  readonly environment: Readonly<Record<string, unknown>>
+  readonly code: Readonly<Record<string, string>>
+}
+
+/** Named numbers of a result, by optimiser step where it has a curve. */
+const metricsOf = (meta: object): ReadonlyArray<readonly [name: string, step: number, value: number]> => {
+  const steps = "steps" in meta && Array.isArray(meta.steps) ? meta.steps as Array<unknown> : []
+  return Object.entries(meta).flatMap(([name, value]) => {
+    if (typeof value === "number") return [[name, 0, value] as const]
+    if (name === "steps" || !Array.isArray(value) || value.length !== steps.length) return []
+    return value.flatMap((at: unknown, i) => typeof at === "number" ? [[name, Number(steps[i]), at] as const] : [])
+  })
+}
+
+/** The row that makes a step done. A result that was made again takes the place of the one that is gone. */
+export const commit = (rows: Rows, action: Commit, meta: object): void => {
+  const { actionKey, code, environment, finished, kind, output, ownKey, parts, planKey, seconds } = action
+  rows.run("INSERT OR IGNORE INTO code (digest, files) VALUES (?, ?)", parts.code, JSON.stringify(code))
+  rows.run(
+    `INSERT OR REPLACE INTO action (actionKey, planKey, ownKey, kind, parts, output, seconds, environment, finished)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    actionKey,
+    planKey,
+    ownKey,
+    kind,
+    JSON.stringify(parts),
+    output,
+    seconds,
+    JSON.stringify(environment),
+    finished
+  )
+  rows.run("DELETE FROM metric WHERE actionKey = ?", actionKey)
+  for (const [name, step, value] of metricsOf(meta)) {
+    rows.run(
+      "INSERT OR REPLACE INTO metric (actionKey, name, step, value) VALUES (?, ?, ?, ?)",
+      actionKey,
+      name,
+      step,
+      value
+    )
+  }
+}
