@@ -1,8 +1,9 @@
 // Loads a pipeline file: type-checks it when it or what it imports changed, imports it, and finds what it exports.
 import type { Kind } from "@penchant/dsl/Artifact"
 import { digest, sha256 } from "@penchant/dsl/Identity"
-import { type AnyStep, type Executor, isStep, type Step } from "@penchant/dsl/Step"
+import { type AnyStep, type Executor, isStep } from "@penchant/dsl/Step"
 import { type Comparison, isComparison, isStudy, type Study } from "@penchant/dsl/Study"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { spawn } from "node:child_process"
@@ -10,6 +11,8 @@ import * as fs from "node:fs"
 import { createRequire } from "node:module"
 import * as path from "node:path"
 import { pathToFileURL } from "node:url"
+import { installation, packagesCode } from "../experiment/code.ts"
+import { CurrentHome } from "../experiment/Home.ts"
 
 /** The pipeline file cannot be used: it is missing, does not type-check, throws, or exports nothing that runs. */
 export class BadPipeline extends Schema.TaggedError<BadPipeline>()("BadPipeline", {
@@ -82,6 +85,12 @@ const compilerOptions = {
   skipLibCheck: true
 }
 
+/** The project lies in the state directory, so the types that the pipeline's own folder sees are named. */
+const typesOf = (from: string): string | undefined => {
+  const node = nearest(from, path.join("node_modules", "@types", "node"))
+  return node === undefined ? undefined : path.dirname(node)
+}
+
 /** Runs the compiler on the pipeline file and what it reaches. Fails with its diagnostics. */
 export const typeCheck = Effect.fn("typeCheck")(function*(file: string, scratch: string) {
   const compiler = createRequire(import.meta.url).resolve("typescript/package.json")
@@ -90,12 +99,13 @@ export const typeCheck = Effect.fn("typeCheck")(function*(file: string, scratch:
   yield* Effect.acquireUseRelease(
     Effect.sync(() => {
       fs.mkdirSync(scratch, { recursive: true })
-      const types = path.join(path.dirname(compiler), "..", "@types")
+      const types = typesOf(path.dirname(file))
+      const typeRoots = types === undefined ? [] : [types]
+      const own = { ...compilerOptions, types: types === undefined ? [] : ["node"], typeRoots }
       fs.writeFileSync(
         project,
         JSON.stringify({
-          ...(settings === undefined ? { compilerOptions } : { extends: settings }),
-          ...(settings === undefined ? { compilerOptions: { ...compilerOptions, typeRoots: [types] } } : {}),
+          ...(settings === undefined ? { compilerOptions: own } : { extends: settings, compilerOptions: { typeRoots } }),
           files: [file],
           include: []
         })
@@ -131,19 +141,14 @@ export const typeCheck = Effect.fn("typeCheck")(function*(file: string, scratch:
 const exportName = (file: string, name: string): string =>
   name === "default" ? path.basename(file).replace(/\.[cm]?[tj]s$/, "") : name
 
-/** Imports the file and lists its exports. The file must exist. */
-export const load = Effect.fn("load")(function*(file: string) {
-  const module = yield* Effect.tryPromise({
-    try: () => import(pathToFileURL(file).href) as Promise<Record<string, unknown>>,
-    catch: (cause) =>
-      new BadPipeline({ file, problem: `cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}` })
-  })
+/** Steps, studies and comparisons among the exports of a module. Fails when there is nothing to run, or two share a label. */
+export const fromExports = Effect.fnUntraced(function*(file: string, exports: Readonly<Record<string, unknown>>) {
   const targets: Array<Target> = []
   const studies: Array<Study<object, Kind, unknown>> = []
   const comparisons: Array<Comparison> = []
   let dynamic: Pipeline["dynamic"]
-  for (const [name, value] of Object.entries(module)) {
-    if (isStep(value)) targets.push({ label: exportName(file, name), step: value as Step<Kind, unknown> })
+  for (const [name, value] of Object.entries(exports)) {
+    if (isStep(value)) targets.push({ label: exportName(file, name), step: value })
     else if (isStudy(value)) {
       studies.push(value)
       for (const { label, step } of value.points) targets.push({ label: `${value.name}/${label}`, step })
@@ -164,4 +169,44 @@ export const load = Effect.fn("load")(function*(file: string) {
     labels.add(label)
   }
   return { file, targets, studies, comparisons, dynamic } satisfies Pipeline as Pipeline
+})
+
+const importFile = (file: string): Effect.Effect<Record<string, unknown>, BadPipeline> =>
+  Effect.tryPromise({
+    try: () => import(pathToFileURL(file).href) as Promise<Record<string, unknown>>,
+    catch: (cause) =>
+      new BadPipeline({ file, problem: `cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}` })
+  })
+
+/** Type-checks the file unless exactly this was checked before, imports it, and reads its exports. */
+export const load = Effect.fn("load")(function*(path_: string) {
+  const file = path.resolve(path_)
+  if (!fs.existsSync(file)) return yield* new BadPipeline({ file: path_, problem: "no such file" })
+  const { directory, ledger } = yield* CurrentHome
+  const code = yield* packagesCode(ledger, installation())
+  const key = checkKey(file, code.digest)
+  const passed = yield* ledger.read((rows) => rows.get("SELECT 1 FROM typecheck WHERE key = ?", key))
+  if (passed === undefined) {
+    yield* typeCheck(file, directory)
+    const now = yield* Clock.currentTimeMillis
+    yield* ledger.write((rows) =>
+      rows.run("INSERT OR REPLACE INTO typecheck (key, file, at) VALUES (?, ?, ?)", key, file, now)
+    )
+  }
+  return yield* fromExports(file, yield* importFile(file))
+})
+
+/** The targets whose label, study or step is asked for. */
+export const select = Effect.fnUntraced(function*(pipeline: Pipeline, only: ReadonlyArray<string>) {
+  if (only.length === 0) return pipeline.targets
+  const targets: Array<Target> = []
+  for (const name of only) {
+    const found = pipeline.targets.filter(({ label }) => label === name || label.startsWith(`${name}/`))
+    if (found.length === 0) {
+      const known = pipeline.targets.slice(0, 12).map(({ label }) => label).join(", ")
+      return yield* new BadPipeline({ file: pipeline.file, problem: `nothing is called "${name}"; there is: ${known}` })
+    }
+    targets.push(...found)
+  }
+  return targets
 })

@@ -1,7 +1,7 @@
 // Runs experiment graphs on this machine: fibers, one piece of work per key, one permit for the engine, leases between
 // processes. What is done stays done: when a step fails, everything that does not need it goes on.
 import type { ComputeError, StoreError } from "@penchant/dsl/Errors"
-import { type AnyStep, type BuiltinKind, Executor } from "@penchant/dsl/Step"
+import { type AnyStep, type BuiltinKind, Executor, type Policy } from "@penchant/dsl/Step"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -38,6 +38,8 @@ export class Experiment extends Context.Service<Experiment, {
   readonly plan: (targets: ReadonlyArray<Target>) => Effect.Effect<Plan, StoreError | ComputeError>
   /** Makes the targets. A step that fails is in the report, not an error here, and keeps only its dependants from running. */
   readonly run: (targets: ReadonlyArray<Target>) => Effect.Effect<Report, StoreError | ComputeError>
+  /** The plan key of every step that the targets reach: how outcomes are found by step. */
+  readonly keysOf: (targets: ReadonlyArray<Target>) => Effect.Effect<(step: AnyStep) => string, StoreError | ComputeError>
   /** Every node that this process came across, also by a program that yields steps one by one. */
   readonly outcomes: Effect.Effect<ReadonlyArray<Outcome>>
 }>()("@penchant/runtime/Experiment") {}
@@ -47,6 +49,8 @@ export interface ExperimentOptions extends Pick<FactsOptions, "directory" | "cod
   readonly engine: Layer.Layer<Engine, ComputeError>
   /** The engine's numerics, where they are known without starting it: then a run of hits never starts it. */
   readonly numerics?: Numerics
+  /** Overrides the policy of every step. */
+  readonly policy?: Policy
   /** How many steps that do not compute may run at once; by default one per core. */
   readonly concurrency?: number
   /** Milliseconds between two looks at a step that another process runs. */
@@ -107,7 +111,8 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
     implementationOf,
     computing: yield* Semaphore.make(1),
     other: yield* Semaphore.make(options.concurrency ?? os.availableParallelism()),
-    poll: options.poll ?? 200
+    poll: options.poll ?? 200,
+    policy: options.policy ?? {}
   })
 
   const known = new Map<string, Label>()
@@ -157,6 +162,7 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
   const experiment = Experiment.of({
     plan: (targets) => Effect.flatMap(facts.graphOf(targets), (labelled) => planOf(home, labelled)),
     run,
+    keysOf: (targets) => Effect.map(facts.graphOf(targets), ({ graph }) => (step) => graph.of(step).planKey),
     outcomes: Effect.sync(() => [...record.outcomes.values()])
   })
   // What a step can fail with is in its type; here it is any error.

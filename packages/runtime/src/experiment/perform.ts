@@ -1,5 +1,6 @@
 // One step, from its lease to the row that makes it done: attempts, time limit, scratch, store, commit.
 import type { Artifact, Kind } from "@penchant/dsl/Artifact"
+import type { Policy } from "@penchant/dsl/Step"
 import { BadFile, StepTimeout } from "@penchant/dsl/Errors"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -45,6 +46,8 @@ export interface Surroundings {
   readonly home: Home
   readonly engine: LazyEngine
   readonly progress: Progress["Service"]
+  /** Overrides the policy of every step. */
+  readonly policy: Policy
 }
 
 /** What went wrong, in words, whatever was thrown. */
@@ -54,8 +57,8 @@ export const messageOf = (cause: Cause.Cause<unknown>): string => {
   return error instanceof Error ? error.message || error.name : String(error)
 }
 
-const limited = (work: Work, once: Effect.Effect<Output, unknown>): Effect.Effect<Output, unknown> => {
-  const { timeout } = work.node.step.policy
+const limited = (work: Work, policy: Policy, once: Effect.Effect<Output, unknown>): Effect.Effect<Output, unknown> => {
+  const { timeout } = policy
   return timeout === undefined ? once : Effect.timeoutOrElse(once, {
     duration: `${timeout} seconds`,
     orElse: () => Effect.fail(new StepTimeout({ label: work.names.label, seconds: timeout }))
@@ -63,8 +66,13 @@ const limited = (work: Work, once: Effect.Effect<Output, unknown>): Effect.Effec
 }
 
 /** Attempts after the first wait 0.5 s, 1 s, 2 s, ... up to 30 s; each finds the scratch directory as the last one left it. */
-const retried = (work: Work, { progress }: Surroundings, once: Effect.Effect<Output, unknown>) => {
-  const { retries = 0 } = work.node.step.policy
+const retried = (
+  work: Work,
+  policy: Policy,
+  { progress }: Surroundings,
+  once: Effect.Effect<Output, unknown>
+) => {
+  const { retries = 0 } = policy
   let failed = 0
   const said = Effect.tapError(once, (error) =>
     ++failed > retries ? Effect.void : progress.emit({
@@ -102,6 +110,7 @@ export const perform = (work: Work, surroundings: Surroundings): Effect.Effect<F
   const { engine, home, progress } = surroundings
   const { ledger, store } = home
   const scratch = home.scratch(actionKey)
+  const policy = { ...node.step.policy, ...surroundings.policy }
 
   const run = Effect.gen(function*() {
     yield* attempt(scratch, () => fs.mkdirSync(scratch, { recursive: true }))
@@ -109,12 +118,12 @@ export const perform = (work: Work, surroundings: Surroundings): Effect.Effect<F
     for (const [name, { digest }] of Object.entries(inputs)) opened[name] = yield* store.open(digest)
     const identity: Record<string, string> = { ...node.own.identity }
     for (const [name, { digest }] of Object.entries(inputs)) identity[`input ${name}`] = digest
-    const job: Job = { step: node.step, label: names.label, inputs: opened, scratch, actionKey, identity }
+    const job: Job = { step: node.step, policy, label: names.label, inputs: opened, scratch, actionKey, identity }
     const once = implementation.run(job).pipe(
       Effect.provideService(Engine, yield* implementation.computes ? engine.engine : absent),
       Effect.provideService(Progress, progress)
     )
-    return yield* retried(work, surroundings, limited(work, once))
+    return yield* retried(work, policy, surroundings, limited(work, policy, once))
   })
 
   const keep = Effect.fnUntraced(function*(output: Output, started: number) {

@@ -1,10 +1,11 @@
 // Panel: held-out accuracy beside what it must be read against: the start, "shorter wins", pairs of like length, intervals.
 import { type Figure, numeric, pane, row, table, text } from "./figure.ts"
-import { count, fixed, grouped, list, rangeText, signed } from "./format.ts"
+import { count, fixed, grouped, rangeText, signed } from "./format.ts"
 import { type Html, html } from "./html.ts"
 import { roomFor } from "./labels.ts"
 import type { ReportData } from "./ReportData.ts"
 import { type Arrangement, intervalOf, nameOf, type Range, scoreOf, type Series } from "./series.ts"
+import { accuracyChanges, pairsOf, shorterWins, shorterWinsOf } from "./statements.ts"
 import { axisX, draw, extent, gridX, rowNames, ruleX, whiskers } from "./svg.ts"
 
 type Reading = "accuracy" | "matched" | "change"
@@ -28,12 +29,8 @@ const rowOf = (series: Series): Row => {
   }
 }
 
-/** The same of every model on the same pairs, so that the first one's is taken. */
-const shorterWins = (data: ReportData): number | undefined =>
-  [data.start?.scores, ...data.runs.map(({ scores }) => scores)].flatMap((scores) => scores?.["shorterWins"] ?? [])[0]
-
 const baselines = (data: ReportData): ReadonlyArray<Row> => {
-  const shorter = shorterWins(data)
+  const shorter = shorterWinsOf(data)
   const scores = data.start?.scores
   return [
     {
@@ -92,36 +89,19 @@ const plot = (rows: ReadonlyArray<Row>, { heading, of, rule }: View, left: numbe
   }, `${heading}: a dot per row, with its interval`)
 }
 
-const changes = (rows: ReadonlyArray<Row>): string => {
-  const all = rows.flatMap(({ change, label }) => (change === undefined ? [] : [{ label, ...change }]))
-  const [open, clear] = [
-    all.filter(({ high, low }) => low <= 0 && high >= 0),
-    all.filter(({ high, low }) => low > 0 || high < 0)
-  ]
-  if (all.length === 0) return ""
-  if (clear.length === 0) return "Every interval of the change covers zero: these pairs tell no run from the start."
-  const named = list(clear.map(({ high, label, low }) => `${label} (${signed(low)} to ${signed(high)})`))
-  return open.length === 0
-    ? `No interval of the change covers zero: ${named}.`
-    : `The interval of the change covers zero for ${list(open.map(({ label }) => label))}; it does not for ${named}.`
-}
-
-const caption = (data: ReportData, { replicateOver, replicates }: Arrangement, rows: ReadonlyArray<Row>): string => {
-  const pairs = data.heldOut === undefined ? "the held-out pairs" : `${grouped(data.heldOut)} held-out pairs`
+const caption = (data: ReportData, arrangement: Arrangement): string => {
+  const { replicateOver, replicates } = arrangement
   const matched = data.runs.flatMap((run) => run.scores?.["lengthMatchedPairs"] ?? [])[0]
-  const shorter = shorterWins(data)
   return [
-    `Share of ${pairs} whose chosen answer has the larger log-probability, ties a half.`,
+    `Share of ${pairsOf(data)} whose chosen answer has the larger log-probability, ties a half.`,
     replicates > 1
       ? `Dots: mean over ${
         count(replicates, replicateOver)
       }; whiskers: their range, which says nothing about other pairs.`
-      : "Whiskers: bootstrap intervals over the held-out pairs of one training run each, paired for the change; another order or another draw of training data is not in them.",
-    shorter === undefined
-      ? ""
-      : `Preferring the shorter answer, without any model, scores ${fixed(shorter, 2)} on these pairs.`,
+      : "Whiskers: 95 % bootstrap intervals over the held-out pairs, paired for the change; another order or another draw of training data is not in them.",
+    shorterWins(data),
     matched === undefined ? "" : `${grouped(matched)} of them are of nearly equal length.`,
-    replicates > 1 ? "" : changes(rows)
+    accuracyChanges(arrangement)
   ].filter((part) => part !== "").join(" ")
 }
 
@@ -131,7 +111,7 @@ export const accuracyFigure = (data: ReportData, arrangement: Arrangement): Figu
   if (!rows.some(({ colour }) => colour >= 0)) return undefined
   const left = roomFor(rows.map(({ label }) => label))
   const views = ([
-    { heading: "accuracy", of: "accuracy", rule: shorterWins(data) ?? 0.5 },
+    { heading: "accuracy", of: "accuracy", rule: shorterWinsOf(data) ?? 0.5 },
     { heading: "accuracy, nearly equal length", of: "matched", rule: 0.5 },
     { heading: "change of accuracy against the start", of: "change", rule: 0 }
   ] satisfies ReadonlyArray<View>).filter(({ of }) => rows.some((row) => row[of] !== undefined))
@@ -144,7 +124,7 @@ export const accuracyFigure = (data: ReportData, arrangement: Arrangement): Figu
     plots: html`<div class="panes dots" style="grid-template-columns:${columns}">${
       views.map((view, i) => pane("", plot(rows, view, i === 0 ? left : 14)))
     }</div>`,
-    caption: caption(data, arrangement, rows),
+    caption: caption(data, arrangement),
     numbers: table(
       [...text(""), ...numeric("accuracy", "nearly equal length", "change")],
       rows.map((at) => row(at.label, show(at.accuracy, fixed), show(at.matched, fixed), show(at.change, signed))),

@@ -7,13 +7,17 @@ import type { ComparisonData } from "./ReportData.ts"
 import type { Arrangement } from "./series.ts"
 import { axisX, draw, extent, gridX, rowNames, ruleX, whiskers } from "./svg.ts"
 
+/** A row is an objective, or an objective and other axes: `dpo learningRate=0.002`. */
+const colourIn = (names: ReadonlyArray<string>, label: string): number =>
+  names.findIndex((name) => label === name || label.startsWith(`${name} `))
+
 const plot = ({ metric, rows }: ComparisonData, { names }: Arrangement): Html => {
   const shown = rows.map(({ high, label, low, mean }) => ({
     label,
     mean,
     low,
     high,
-    colour: names.indexOf(label),
+    colour: colourIn(names, label),
     title: `${label}: ${rangeText({ mean, low, high }, fixed)}`
   }))
   const { high, low } = extent([0, ...rows.flatMap((at) => [at.low, at.high])], 0.08)
@@ -34,7 +38,7 @@ const plot = ({ metric, rows }: ComparisonData, { names }: Arrangement): Html =>
 const sentences = ({ differsIn, notes, rows }: ComparisonData): string => {
   const paired = rows.filter(({ difference }) => difference !== undefined)
   const open = paired.filter(({ difference }) => difference!.low <= 0 && difference!.high >= 0)
-  const first = rows[0]?.label
+  const first = rows.find(({ difference }) => difference === undefined)?.label ?? "the first row"
   return [
     ...(paired.length === 0 ? [] : [
       open.length === 0

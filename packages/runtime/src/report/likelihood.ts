@@ -1,11 +1,12 @@
 // Panel: log-probability per token of chosen and rejected answers, over training and held out.
 import * as Plot from "@observablehq/plot"
 import { type Figure, numeric, pane, panes, paneWidth, row, table, text } from "./figure.ts"
-import { count, fixed, grouped, list, span } from "./format.ts"
+import { count, fixed, list, span } from "./format.ts"
 import type { Html } from "./html.ts"
 import { endLabels, endsOf, type Line, lines, roomFor } from "./labels.ts"
 import type { ReportData } from "./ReportData.ts"
 import { type Along, type Arrangement, curveAlong, metricAlong, nameOf, scoreOf, type Series } from "./series.ts"
+import { pairsOf } from "./statements.ts"
 import { axisX, axisY, colourOf, draw, extent, type Frame, gridY, ring, symbol } from "./svg.ts"
 
 type Side = "chosen" | "rejected"
@@ -94,9 +95,9 @@ const caption = (data: ReportData, { replicateOver, replicates, series }: Arrang
       replicates > 1 ? `; mean over ${count(replicates, replicateOver)}, the band is their range` : ""
     }.`,
     snapshots
-      ? `Symbols: ${
-        data.heldOut === undefined ? "the held-out pairs" : `${grouped(data.heldOut)} held-out pairs`
-      } at the snapshots${data.start === undefined ? "" : "; the ring at step 0 is the start"}.`
+      ? `Symbols: ${pairsOf(data)} at the snapshots${
+        data.start === undefined ? "" : "; the ring at step 0 is the start"
+      }.`
       : "",
     changes.length === 0
       ? ""

@@ -3,7 +3,7 @@ import { accuracyFigure } from "./accuracy.ts"
 import { comparisonFigure } from "./comparisons.ts"
 import { displacementFigure } from "./displacement.ts"
 import { type Figure, figure } from "./figure.ts"
-import { count, grouped, list, seconds, setting } from "./format.ts"
+import { count, list, seconds, setting } from "./format.ts"
 import { type Html, html, trusted } from "./html.ts"
 import { likelihoodFigure } from "./likelihood.ts"
 import { objectivesTable } from "./objectives.ts"
@@ -11,16 +11,10 @@ import type { ReportData } from "./ReportData.ts"
 import { scoresTable } from "./scores.ts"
 import { arrange, type Arrangement } from "./series.ts"
 import { shareFigure } from "./share.ts"
+import { sizeOf, tuningOf } from "./statements.ts"
 import { style } from "./style.ts"
 import { sweepFigure } from "./sweep.ts"
 import { dataSection, recipeSection, stepsTable } from "./tables.ts"
-
-/** Below it, what a run shows is about this model: say so. */
-const large = 1e9
-export const sizeOf = ({ name, parameters }: ReportData["model"]): string =>
-  `${name}, a ${grouped(parameters)}-parameter model${
-    parameters < large ? ": small numbers, not a claim about large models" : ""
-  }`
 
 const summary = (data: ReportData, { axes, names, replicateOver, replicates }: Arrangement): string => {
   const steps = [...new Set(data.runs.map(({ metrics }) => metrics.length))].filter((n) => n > 0)
@@ -35,14 +29,6 @@ const summary = (data: ReportData, { axes, names, replicateOver, replicates }: A
     ...(steps.length === 1 ? [`${count(steps[0]!, "step")} each`] : []),
     ...(data.start === undefined ? [] : [`read against the start “${data.start.label}”`])
   ].join(", ")
-}
-
-/** A warning that a reader of a table of objectives needs: design, section 7. */
-const tuning = (data: ReportData, { axes, names }: Arrangement): string => {
-  const rates = new Set(data.runs.flatMap(({ recipe }) => recipe?.["learningRate"] ?? []))
-  return rates.size === 1 && names.length > 1 && !axes.includes("learningRate")
-    ? ` One learning rate, ${setting([...rates][0]!)}, for all: it was not tuned per objective.`
-    : ""
 }
 
 const header = (data: ReportData, arrangement: Arrangement): Html => {
@@ -62,7 +48,7 @@ const header = (data: ReportData, arrangement: Arrangement): Html => {
     ["date", data.date]
   ]
   return html`<header><p class="eyebrow">penchant · report</p><h1>${data.title}</h1>
-<p class="lede">${summary(data, arrangement)}.${tuning(data, arrangement)}</p>
+<p class="lede">${summary(data, arrangement)}. ${tuningOf(data, arrangement)}</p>
 <p class="size">${sizeOf(data.model)}.</p>
 <dl class="facts">${
     facts.map(([key, value]) => value !== undefined && html`<div><dt>${key}</dt><dd>${value}</dd></div>`)

@@ -1,50 +1,14 @@
 // The table of scores: the start first, then the runs in the order of the pipeline. Nothing is sorted or marked as best.
 import { type Cell, type Column, numeric, row, table, text } from "./figure.ts"
-import { count, fixed, grouped, list, setting, signed } from "./format.ts"
+import { count, fixed, list, setting, signed } from "./format.ts"
 import { type Html, html } from "./html.ts"
 import { named } from "./objectives.ts"
 import type { ReportData } from "./ReportData.ts"
+import { type ScoreColumn, scoreColumns } from "./scoreColumns.ts"
 import { type Arrangement, intervalOf, type Range, scoreOf, type Series } from "./series.ts"
+import { pairsOf } from "./statements.ts"
 
-export interface Score {
-  readonly name: string
-  readonly head: string
-  /** Printed with its sign. */
-  readonly change: boolean
-}
-const known: ReadonlyArray<Score> = [
-  { name: "chosenLogProb", head: "chosen", change: false },
-  { name: "chosenChange", head: "change", change: true },
-  { name: "rejectedLogProb", head: "rejected", change: false },
-  { name: "rejectedChange", head: "change", change: true },
-  { name: "margin", head: "margin", change: false },
-  { name: "marginChange", head: "change", change: true },
-  { name: "preferenceAccuracy", head: "accuracy", change: false },
-  { name: "accuracyChange", head: "change", change: true },
-  { name: "preferenceAccuracyMean", head: "by means", change: false },
-  { name: "lengthMatchedAccuracy", head: "equal length", change: false }
-]
-/** Shown as an interval beside another number, or as a fact about the data. */
-const elsewhere = /(Low|High)$|^shorterWins$|^lengthMatchedPairs$/
-
-/** Columns that a run has, the known ones first; the start's where there are no runs. */
-export const scoresOf = (data: ReportData): ReadonlyArray<Score> => {
-  const scored = data.runs.flatMap(({ scores }) => (scores === undefined ? [] : [scores]))
-  const present = new Set(
-    (scored.length === 0 ? [data.start?.scores ?? {}] : scored).flatMap((scores) => Object.keys(scores))
-  )
-  const names = new Set(known.map(({ name }) => name))
-  return [
-    ...known.filter(({ name }) => present.has(name)),
-    ...[...present].filter((name) => !names.has(name) && !elsewhere.test(name)).map((name) => ({
-      name,
-      head: name,
-      change: false
-    }))
-  ]
-}
-
-const show = (range: Range | undefined, { change }: Score): Cell => {
+const show = (range: Range | undefined, { change }: ScoreColumn): Cell => {
   if (range === undefined) return undefined
   const print = change ? signed : fixed
   return range.high > range.low
@@ -63,7 +27,7 @@ const placeOf = ({ facet }: Series): string => {
 
 /** Undefined where nothing was scored. */
 export const scoresTable = (data: ReportData, arrangement: Arrangement): Html | undefined => {
-  const scores = scoresOf(data)
+  const scores = scoreColumns(data)
   if (scores.length === 0) return undefined
   const { axes, replicateOver, replicates, series } = arrangement
   const columns: ReadonlyArray<Column> = [
@@ -88,13 +52,11 @@ export const scoresTable = (data: ReportData, arrangement: Arrangement): Html | 
   const intervals = scores.some(({ name }) => name.startsWith("preferenceAccuracy"))
   return html`${table(columns, [...start, ...rows], "scores")}<p class="note">${
     [
-      `Log-probabilities and margins per token, in nats, means over ${
-        data.heldOut === undefined ? "the held-out pairs" : `${grouped(data.heldOut)} held-out pairs`
-      }.`,
+      `Log-probabilities and margins per token, in nats, means over ${pairsOf(data)}.`,
       replicates > 1
         ? `Means over ${count(replicates, replicateOver)}, below them the range.`
         : intervals
-        ? "Below an accuracy: its bootstrap interval. By means: log-probabilities per token compared."
+        ? "Below an accuracy: its 95 % bootstrap interval. By means: log-probabilities per token compared."
         : "",
       "Rows stand in the order of the pipeline; none is marked as best."
     ].filter((part) => part !== "").join(" ")

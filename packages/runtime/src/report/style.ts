@@ -1,25 +1,21 @@
-// The page's style sheet. Fonts are the reader's own. The eight colours were searched for in OKLab: the first six keep a
-// distance of 0.1 under simulated protanopia, deuteranopia and tritanopia, and all reach 3:1 against their paper, in light
-// and in dark; their names are set nearer to the ink, to be read.
+// The page's style sheet. Fonts are the reader's own. Names of lines are set nearer to the ink than their lines, to be read.
+import { dark, light, type Palette } from "./palette.ts"
 
-const light = `
-  --paper: #fff; --ink: #1b1d22; --soft: #5b616b; --rule: #b9bec7; --grid: #eceef1; --tint: #f6f7f8;
-  --c0: #383bb2; --c1: #16a58d; --c2: #1f76b2; --c3: #b03f11; --c4: #8a0f6f; --c5: #b08d21; --c6: #8975f8; --c7: #6d6d6e;`
+const colours = ({ colours, paper }: Palette, greys: string): string =>
+  `--paper: ${paper}; ${greys} ${colours.map((colour, i) => `--c${i}: ${colour};`).join(" ")}`
 
-const dark = `
-  --paper: #14161a; --ink: #e7e9ec; --soft: #9aa1ac; --rule: #4a505a; --grid: #24282e; --tint: #1b1e23;
-  --c0: #6b80ea; --c1: #35e2b0; --c2: #6cbdf3; --c3: #f08d4d; --c4: #d6557f; --c5: #f5cd3c; --c6: #9f80b8; --c7: #9c9ea4;`
-
-const names = Array.from({ length: 8 }, (_, i) => `--t${i}: color-mix(in oklab, var(--c${i}) 76%, var(--ink));`).join(
+const inLight = colours(light, "--ink: #1b1d22; --soft: #5b616b; --rule: #b9bec7; --grid: #eceef1; --tint: #f6f7f8;")
+const inDark = colours(dark, "--ink: #e7e9ec; --soft: #9aa1ac; --rule: #4a505a; --grid: #24282e; --tint: #1b1e23;")
+const names = light.colours.map((_, i) => `--t${i}: color-mix(in oklab, var(--c${i}) 76%, var(--ink));`).join(
   " "
 )
 
 export const style = `
-:root { color-scheme: light dark; ${light}
+:root { color-scheme: light dark; ${inLight}
   ${names}
   --sans: Inter, ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   --mono: ui-monospace, "SF Mono", SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
-@media (prefers-color-scheme: dark) { :root { ${dark} } }
+@media (prefers-color-scheme: dark) { :root { ${inDark} } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.6 var(--sans);
@@ -89,7 +85,7 @@ details thead th { position: sticky; top: 0; background: var(--paper); }
   .panes.dots .pane { min-width: 280px; }
 }
 @media print {
-  :root { color-scheme: light; ${light} }
+  :root { color-scheme: light; ${inLight} }
   body { font-size: 11pt; }
   main { max-width: none; padding: 0; }
   h2 { break-after: avoid; margin-top: 36pt; }

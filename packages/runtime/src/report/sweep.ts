@@ -1,11 +1,12 @@
 // Panel: where every run ended, along a numeric axis of the study (a learning rate, a beta): when objectives coincide.
 import * as Plot from "@observablehq/plot"
 import { type Figure, numeric, pane, panes, paneWidth, row, table, text } from "./figure.ts"
-import { count, grouped, rangeText, setting, signed, span } from "./format.ts"
+import { count, rangeText, setting, signed, span } from "./format.ts"
 import type { Html } from "./html.ts"
 import { endLabels, endsOf, type Line, lines, roomFor } from "./labels.ts"
 import type { ReportData } from "./ReportData.ts"
 import { type Arrangement, type Range, scoreOf } from "./series.ts"
+import { pairsOf } from "./statements.ts"
 import { axisY, draw, extent, type Frame, gridY, inkOf, ruleY, symbol } from "./svg.ts"
 
 const columns = [
@@ -85,9 +86,7 @@ const caption = (data: ReportData, arrangement: Arrangement, axis: string): stri
     return `${span(means, (mean) => signed(mean, 2))} at ${setting(value)}`
   })
   return [
-    `Change against the start at the end of training, nats per token, on ${
-      data.heldOut === undefined ? "the held-out pairs" : `${grouped(data.heldOut)} held-out pairs`
-    }.`,
+    `Change against the start at the end of training, nats per token, on ${pairsOf(data)}.`,
     arrangement.replicates > 1
       ? `Symbols: mean over ${
         count(arrangement.replicates, arrangement.replicateOver)

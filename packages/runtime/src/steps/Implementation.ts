@@ -1,5 +1,5 @@
 // How the runtime runs one kind of step: what passes between the executor and an implementation.
-import type { AnyStep } from "@penchant/dsl/Step"
+import type { AnyStep, Policy } from "@penchant/dsl/Step"
 import type * as Effect from "effect/Effect"
 import type { Engine } from "../compute/Engine.ts"
 import type { Progress } from "../platform/Progress.ts"
@@ -22,6 +22,8 @@ export interface Output {
 
 export interface Job {
   readonly step: AnyStep
+  /** The step's own, with the run's overrides. */
+  readonly policy: Policy
   /** For messages and progress. */
   readonly label: string
   readonly inputs: Readonly<Record<string, Input>>

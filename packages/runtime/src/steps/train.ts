@@ -44,7 +44,7 @@ export const commonOf = Effect.fnUntraced(function*(job: Job) {
     reference: job.inputs["reference"] === undefined ? undefined : yield* logProbsOf(job, "reference", data),
     objective: objectiveOf(job),
     recipe: parametersOf(job, Parameters).recipe,
-    policy: job.step.policy,
+    policy: job.policy,
     scratch: job.scratch
   }
 })

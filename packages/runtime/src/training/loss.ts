@@ -1,7 +1,8 @@
 // An objective as training runs it: float64 values and coefficients of a scored batch, and what it needs to be given.
-// Formulas are compiled once; a custom objective's functions are called as they are. Nothing here knows which objective it is.
-import { type Coefficients, compile, type Evaluation, type Inputs, type NonFinite } from "@penchant/dsl/Evaluate"
+// Nothing here knows which objective it is: that is read off its formula, or said by a custom one.
+import type { Evaluation, Inputs, NonFinite } from "@penchant/dsl/Evaluate"
 import type { Side } from "@penchant/dsl/Formula"
+import { program } from "@penchant/dsl/Loss"
 import { isCustom, needsOf, type Objective } from "@penchant/dsl/Objective"
 import { simplify } from "@penchant/dsl/Simplify"
 import type { FusedLoss } from "../compute/Engine.ts"
@@ -28,48 +29,6 @@ export interface Loss {
   }
 }
 
-interface Runnable {
-  readonly run: (inputs: Inputs) => Evaluation
-  readonly nonFinite: () => NonFinite | undefined
-}
-
-const finite = (values: Float64Array): boolean => values.every(Number.isFinite)
-
-/** Rows whose values, `lengths` of them each, are not all finite. */
-const badRows = (values: Float64Array, lengths: ArrayLike<number>): ReadonlyArray<number> => {
-  let end = 0
-  return Array.from(lengths, (length) => finite(values.subarray(end, end += length)))
-    .flatMap((good, row) => (good ? [] : [row]))
-}
-
-const customNonFinite = (inputs: Inputs, { coefficients, value }: Evaluation): NonFinite | undefined => {
-  if (!finite(value)) return { term: "loss", rows: badRows(value, new Int32Array(inputs.rows).fill(1)) }
-  for (const [side, values] of Object.entries(coefficients) as ReadonlyArray<[Side, Float64Array]>) {
-    if (!finite(values)) return { term: `coefficients of ${side}`, rows: badRows(values, inputs.sides[side]!.lengths) }
-  }
-  return undefined
-}
-
-const runnable = ({ loss, metrics, parameters }: Objective): Runnable => {
-  if (!isCustom(loss)) {
-    return compile(
-      loss.node,
-      parameters,
-      Object.fromEntries(Object.entries(metrics).map(([name, { node }]) => [name, node]))
-    )
-  }
-  let last: { readonly inputs: Inputs; readonly evaluation: Evaluation } | undefined
-  return {
-    run: (inputs) => {
-      const coefficients: Coefficients = loss.coefficients(inputs, parameters)
-      const evaluation = { value: loss.value(inputs, parameters), coefficients, metrics: {}, state: inputs.state ?? {} }
-      last = { inputs, evaluation }
-      return evaluation
-    },
-    nonFinite: () => (last === undefined ? undefined : customNonFinite(last.inputs, last.evaluation))
-  }
-}
-
 /** The same batch where policy and reference agree (both 0 without a reference). */
 const neutralOf = (inputs: Inputs): Inputs => ({
   ...inputs,
@@ -90,7 +49,7 @@ export const lossOf = (objective: Objective, data: { readonly sides: ReadonlyArr
     throw new Error(`objective "${objective.name}" needs ${absent ?? "no side"}; the data has ${data.sides.join(", ")}`)
   }
   const sides = data.sides.filter((side) => asked.includes(side)) as ReadonlyArray<Side>
-  const program = runnable(objective)
+  const compiled = program(objective)
   const coupled = needs.has("batch") || needs.has("state")
   return {
     name: objective.name,
@@ -104,10 +63,10 @@ export const lossOf = (objective: Objective, data: { readonly sides: ReadonlyArr
       : { formula: simplify(objective.loss.node), parameters: objective.parameters, sides },
     measure: (scored, scale, before) => {
       const inputs = inputsOf(scored, before)
-      const { coefficients: perSide, metrics, state, value } = program.run(inputs)
-      const nonFinite = program.nonFinite()
+      const { coefficients: perSide, metrics, state, value } = compiled.run(inputs)
+      const nonFinite = compiled.nonFinite()
       const coefficients = inBatchOrder(scored, perSide, scale)
-      const neutral = inBatchOrder(scored, program.run(neutralOf(inputs)).coefficients, scale)
+      const neutral = inBatchOrder(scored, compiled.run(neutralOf(inputs)).coefficients, scale)
       return {
         measured: {
           scored,

@@ -54,7 +54,7 @@ export interface Finished extends Checkpoint.Checkpoint {
 export type TrainingError = CheckpointMismatch | ComputeError | NonFiniteLoss | ReferenceMismatch | StoreError
 
 /** Milliseconds between two progress events of one run. */
-const spacing = 100
+export const spacing = 100
 
 /** Weights that are not numbers are never written: the checkpoint before them is the last good one. */
 const checked = Effect.fnUntraced(function*(model: ModelState, objective: Objective, step: number) {

@@ -36,7 +36,7 @@ export const i32 = {
 export const f64 = { add: binary(0xa0) }
 
 const zeros = Array.from({ length: 16 }, () => 0)
-const [firstHalf, secondHalf] = [0, 8].map((from) => Array.from({ length: 8 }, (_, i) => from + i)) as [Code, Code]
+const eight = (from: number): Code => Array.from({ length: 8 }, (_, i) => from + i)
 export const v128 = {
   load: (address: Code): Code => [...address, ...simd(0x00), ...memory(4)],
   store: (address: Code, value: Code): Code => [...address, ...value, ...simd(0x0b), ...memory(4)],
@@ -50,7 +50,7 @@ export const f32x4 = {
   mul: binary(...simd(0xe6)),
   div: binary(...simd(0xe7)),
   /** Lanes 2 and 3 moved to 0 and 1. */
-  high: (value: Code): Code => [...value, ...value, ...simd(0x0d), ...secondHalf, ...firstHalf]
+  high: (value: Code): Code => [...value, ...value, ...simd(0x0d), ...eight(8), ...eight(0)]
 }
 export const f64x2 = {
   /** Lanes 0 and 1 of four float32 as float64, exactly. */

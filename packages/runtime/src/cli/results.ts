@@ -1,0 +1,134 @@
+// What a run left, for people and programs: the JSON document of `--json`, the report beside it, the table at the end.
+import type { Kind } from "@penchant/dsl/Artifact"
+import { digest } from "@penchant/dsl/Identity"
+import type { AnyStep } from "@penchant/dsl/Step"
+import type { Study } from "@penchant/dsl/Study"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import type { Numerics } from "../compute/Engine.ts"
+import type { Outcome } from "../experiment/history.ts"
+import { CurrentHome } from "../experiment/Home.ts"
+import { sentence } from "../experiment/Why.ts"
+import { collect, type Found } from "../report/collect.ts"
+import type { ReportData } from "../report/ReportData.ts"
+import type { Pipeline, Target } from "./Pipeline.ts"
+
+const numbersOf = (meta: object): Readonly<Record<string, number>> =>
+  Object.fromEntries(Object.entries(meta).filter((entry): entry is [string, number] => typeof entry[1] === "number"))
+
+/** The document of `run --json`. */
+export const document = (
+  studies: ReadonlyArray<Study<object, Kind, unknown>>,
+  targets: ReadonlyArray<Target>,
+  outcomes: ReadonlyArray<Outcome>,
+  outcomeOf: (step: AnyStep) => Outcome | undefined
+): object => ({
+  ...(studies.length === 1 ? { study: studies[0]!.name } : {}),
+  steps: outcomes.map(({ actionKey, artifact, kind, label, planKey, problem, seconds, status, why }) => ({
+    label,
+    kind,
+    planKey,
+    actionKey: actionKey ?? null,
+    verdict: status,
+    why: problem === undefined ? why.map(sentence) : [problem],
+    seconds,
+    outputs: artifact === undefined ? [] : [artifact.digest]
+  })),
+  results: targets.flatMap(({ label, step }) => {
+    const artifact = outcomeOf(step)?.artifact
+    return artifact === undefined ? [] : [{ label, metrics: numbersOf(artifact.meta) }]
+  })
+})
+
+/** Reads the files of every artifact that a report shows; those of weights and tokens stay where they are. */
+const foundBy = Effect.fnUntraced(
+  function*(outcomeOf: (step: AnyStep) => Outcome | undefined, steps: Iterable<AnyStep>) {
+    const { store } = yield* CurrentHome
+    const found = new Map<string, Found>()
+    for (const step of steps) {
+      const artifact = outcomeOf(step)?.artifact
+      if (artifact === undefined || found.has(artifact.digest)) continue
+      const { files } = yield* store.open(artifact.digest)
+      found.set(artifact.digest, {
+        digest: artifact.digest,
+        meta: artifact.meta,
+        text: (name) => (files[name] === undefined ? undefined : fs.readFileSync(files[name], "utf8"))
+      })
+    }
+    return (step: AnyStep): Found | undefined => {
+      const at = outcomeOf(step)?.artifact?.digest
+      return at === undefined ? undefined : found.get(at)
+    }
+  }
+)
+
+const reach = (targets: ReadonlyArray<Target>): ReadonlySet<AnyStep> => {
+  const seen = new Set<AnyStep>()
+  const stack = targets.map(({ step }) => step)
+  for (let step = stack.pop(); step !== undefined; step = stack.pop()) {
+    if (seen.has(step)) continue
+    seen.add(step)
+    stack.push(...Object.values(step.inputs))
+  }
+  return seen
+}
+
+export interface ResultsOptions {
+  readonly pipeline: Pipeline
+  readonly targets: ReadonlyArray<Target>
+  readonly outcomes: ReadonlyArray<Outcome>
+  readonly outcomeOf: (step: AnyStep) => Outcome | undefined
+  readonly numerics: Numerics
+  readonly command: string
+}
+
+/** The file's name as a title: `learning-rates` -> `Learning rates`. */
+const titleOf = (file: string): string => {
+  const name = path.basename(file).replace(/\.[cm]?[jt]s$/, "").replaceAll(/[-_]/g, " ")
+  return name.charAt(0).toUpperCase() + name.slice(1)
+}
+
+export const reportData = Effect.fnUntraced(
+  function*({ command, numerics, outcomeOf, outcomes, pipeline, targets }: ResultsOptions) {
+    const found = yield* foundBy(outcomeOf, reach(targets))
+    const wanted = new Set(targets.map(({ label }) => label))
+    const studies = pipeline.studies.map((study) => ({
+      ...study,
+      points: study.points.filter(({ label }) => wanted.has(`${study.name}/${label}`))
+    }))
+    const data: ReportData = collect({
+      title: titleOf(pipeline.file),
+      command,
+      targets,
+      studies,
+      comparisons: pipeline.comparisons,
+      found,
+      steps: outcomes.map(({ artifact, kind, label, seconds, status }) => ({
+        label,
+        kind,
+        verdict: status,
+        seconds,
+        digest: artifact?.digest ?? ""
+      })),
+      environment: {
+        engine: `${numerics.engine} ${numerics.version}, ${numerics.compute}`,
+        node: process.version,
+        cpu: `${os.availableParallelism()} threads of ${os.cpus()[0]?.model.trim() ?? "an unknown CPU"}`
+      }
+    })
+    return data
+  }
+)
+
+/** Where the report of a pipeline lies, and a digest of what is in it: an unchanged report is not drawn again. */
+export const reportPlace = (home: string, pipeline: Pipeline, outcomes: ReadonlyArray<Outcome>, code: string) => {
+  const name = path.basename(pipeline.file).replace(/\.[cm]?[jt]s$/, "")
+  const directory = path.join(home, "reports")
+  return {
+    html: path.join(directory, `${name}.html`),
+    stamp: path.join(directory, `.${name}.digest`),
+    key: digest({ code, results: outcomes.map(({ artifact, label }) => [label, artifact?.digest ?? null]) })
+  }
+}

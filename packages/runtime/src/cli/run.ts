@@ -1,0 +1,119 @@
+// `penchant run FILE`: makes everything that the file exports, then says what came out and where it is.
+import type { AnyStep } from "@penchant/dsl/Step"
+import { Executor } from "@penchant/dsl/Step"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { numerics } from "../compute/numerics.ts"
+import { installation, packagesCode } from "../experiment/code.ts"
+import { Experiment, orFail } from "../experiment/Experiment.ts"
+import type { Outcome } from "../experiment/history.ts"
+import { CurrentHome } from "../experiment/Home.ts"
+import * as Bars from "../platform/Bars.ts"
+import { duration } from "../platform/duration.ts"
+import { layer, type RuntimeOptions } from "../Runtime.ts"
+import { json, print, printJson } from "./output.ts"
+import { load, type Pipeline, select } from "./Pipeline.ts"
+import { document, reportData, reportPlace } from "./results.ts"
+import { engine, file, home, runtimeOptions, set } from "./settings.ts"
+
+const only = Flag.String("only").pipe(
+  Flag.atLeast(0),
+  Flag.withDescription("Run only this result, or all of this study; may be repeated")
+)
+
+/** `3 of 41 steps ran, 38 were there already` */
+const summary = (outcomes: ReadonlyArray<Outcome>, seconds: number): string => {
+  const count = (status: Outcome["status"]): number => outcomes.filter((outcome) => outcome.status === status).length
+  const ran = count("ran")
+  if (ran === 0 && count("hit") === outcomes.length) {
+    return `nothing to do: all ${outcomes.length} steps are in the store (${duration(seconds)})`
+  }
+  const failed = count("failed") + count("blocked") + count("interrupted")
+  return `${ran} of ${outcomes.length} steps ran, ${count("hit")} were in the store`
+    + `${failed > 0 ? `, ${failed} did not finish` : ""} (${duration(seconds)})`
+}
+
+const relative = (at: string): string => {
+  const short = path.relative(process.cwd(), at)
+  return short.startsWith("..") ? at : short
+}
+
+/** Runs a loaded pipeline and reports on it. Shared by the command and by `main` in a pipeline file. */
+export const runPipeline = Effect.fn("runPipeline")(function*(
+  pipeline: Pipeline,
+  options: RuntimeOptions & { readonly only?: ReadonlyArray<string>; readonly json?: boolean; readonly command: string }
+) {
+  const started = performance.now()
+  const experiment = yield* Experiment
+  const current = yield* CurrentHome
+  const engineName = options.engine ?? "onnx"
+  const seconds = (): number => (performance.now() - started) / 1000
+
+  if (pipeline.targets.length === 0 && pipeline.dynamic !== undefined) {
+    const value = yield* Effect.provideService(pipeline.dynamic, Executor, yield* Executor)
+    const outcomes = yield* experiment.outcomes
+    if (options.json === true) return printJson(document([], [], outcomes, () => undefined))
+    if (value !== undefined) print(typeof value === "string" ? value : JSON.stringify(value, undefined, 2))
+    return print(summary(outcomes, seconds()))
+  }
+
+  const targets = yield* select(pipeline, options.only ?? [])
+  const done = yield* experiment.run(targets)
+  const keyOf = yield* experiment.keysOf(targets)
+  const byKey = new Map(done.outcomes.map((outcome) => [outcome.planKey, outcome]))
+  const outcomeOf = (step: AnyStep): Outcome | undefined => byKey.get(keyOf(step))
+  if (options.json === true) {
+    printJson(document(pipeline.studies, targets, done.outcomes, outcomeOf))
+    yield* orFail(done)
+    return
+  }
+  const code = yield* packagesCode(current.ledger, installation())
+  const place = reportPlace(current.directory, pipeline, done.outcomes, code.digest)
+  const data = yield* reportData({
+    pipeline,
+    targets,
+    outcomes: done.outcomes,
+    outcomeOf,
+    numerics: numerics[engineName],
+    command: options.command
+  })
+  const { renderTable } = yield* Effect.promise(() => import("../report/terminal.ts"))
+  const table = renderTable(data)
+  if (table !== "") print(`\n${table}\n`)
+  const unchanged = fs.existsSync(place.html) && fs.existsSync(place.stamp) &&
+    fs.readFileSync(place.stamp, "utf8") === place.key
+  print(summary(done.outcomes, seconds()))
+  if (data.runs.length > 0 && done.failure === undefined) {
+    if (unchanged) print(`report unchanged: ${relative(place.html)}`)
+    else {
+      const { writeReport } = yield* Effect.promise(() => import("../report/write.ts"))
+      const written = yield* writeReport(data, place.html)
+      fs.writeFileSync(place.stamp, place.key)
+      for (const { path, what } of written) print(`wrote ${what}: ${relative(path)}`)
+    }
+  }
+  print(`results are in ${relative(current.directory)}; penchant ls lists them`)
+  yield* orFail(done)
+})
+
+export const run = Command.make("run", { file, engine, home, set, only, json }, (flags) =>
+  Effect.gen(function*() {
+    const options = yield* runtimeOptions(flags)
+    const command = `pnpm penchant run ${relative(path.resolve(flags.file))}`
+    yield* Effect.gen(function*() {
+      const pipeline = yield* load(flags.file)
+      yield* runPipeline(pipeline, { ...options, only: flags.only, json: flags.json, command })
+    }).pipe(Effect.provide(layer(options)), Effect.provide(Bars.layer))
+  })).pipe(
+    Command.withDescription("Run a pipeline: what is in the store is not run again, what was interrupted goes on"),
+    Command.withExamples([
+      { command: "penchant run pipelines/quickstart.ts", description: "Everything that the file exports" },
+      {
+        command: "penchant run pipelines/quickstart.ts --only objectives/dpo",
+        description: "One result and what it needs"
+      }
+    ])
+  )

@@ -1,0 +1,147 @@
+// How each operation becomes ONNX nodes. A new operation fails to compile here until it has a row.
+import type { OperationName } from "../Graph.ts"
+import { attention, attentionBackward } from "./attention.ts"
+import type { Context, Lowering } from "./Lowering.ts"
+
+const float = (value: number) => ({ float: value })
+
+/** op(a) op(b) + c as one Gemm; a transposed left factor is laid out first, which its kernel is 1.2 times faster for. */
+const gemm = (
+  { program }: Context,
+  a: string,
+  b: string,
+  { c, transA, transB }: { readonly c: string | undefined; readonly transA: boolean; readonly transB: boolean }
+): string => {
+  const left = transA ? program.node("Transpose", [a], { perm: [1, 0] }) : a
+  return program.node("Gemm", c === undefined ? [left, b] : [left, b, c], { transB: Number(transB) })
+}
+
+/** Indices as ScatterND and flat arithmetic want them. */
+const wide = ({ program }: Context, indices: string): string =>
+  program.once(`int64 ${indices}`, () => program.node("Cast", [indices], { to: 7 }))
+
+const flatEntries = (context: Context, predictor: string, targets: string, vocabulary: number): string => {
+  const { constant, node, once } = context.program
+  return once(`entries ${predictor} ${targets} ${vocabulary}`, () => {
+    const row = node("Mul", [wide(context, predictor), constant("int64", [vocabulary], [])])
+    return node("Add", [row, wide(context, targets)])
+  })
+}
+
+export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
+  add: ({ inputs: { a, b }, outputs: { y } }, { bind, of, program }) => bind(y, program.node("Add", [of(a), of(b)])),
+
+  attention,
+  attentionBackward,
+
+  embedding: ({ inputs: { ids, table }, outputs: { y } }, { bind, of, program }) =>
+    bind(y, program.node("Gather", [of(table), of(ids)])),
+
+  gatherRows: ({ inputs: { rows, x }, outputs: { y } }, { bind, of, program }) =>
+    bind(y, program.node("Gather", [of(x), of(rows)])),
+
+  mm: ({ attributes, inputs: { a, accumulator, b }, outputs: { y } }, context) => {
+    const c = accumulator === undefined ? context.takeSum(y) : context.of(accumulator)
+    context.bind(y, gemm(context, context.of(a), context.of(b), { ...attributes, c }))
+  },
+
+  rmsNorm: ({ attributes, inputs: { weight, x }, outputs }, { bind, of, program }) => {
+    const [y, inverse] = program.nodes("SimplifiedLayerNormalization", [of(x), of(weight)], 2, {
+      axis: -1,
+      epsilon: float(attributes.epsilon)
+    })
+    bind(outputs.y, y!)
+    bind(outputs.inverse, inverse!)
+  },
+
+  rmsNormBackward: ({ inputs, outputs }, { bind, of, program: { constant, node } }) => {
+    const [cotangent, inverse, weight] = [of(inputs.cotangent), of(inputs.inverse), of(inputs.weight)]
+    const normed = node("Mul", [of(inputs.x), inverse])
+    const aligned = node("Mul", [cotangent, normed])
+    bind(outputs.weight, node("ReduceSum", [aligned, constant("int64", [0])], { keepdims: 0 }))
+    const mean = node("ReduceMean", [node("Mul", [aligned, weight]), constant("int64", [-1])], { keepdims: 1 })
+    const across = node("Sub", [node("Mul", [cotangent, weight]), node("Mul", [normed, mean])])
+    bind(outputs.x, node("Mul", [across, inverse]))
+  },
+
+  // Rows go in as sequences of length 1: with one long sequence the kernel refuses more rows than the table has.
+  rope: ({ attributes, inputs, outputs: { y } }, { bind, of, program }) => {
+    const { constant, node, once } = program
+    const axis = constant("int64", [1])
+    const [positions, sin] = [of(inputs.positions), of(inputs.sin)]
+    const column = once(`column ${positions}`, () => node("Unsqueeze", [positions, axis]))
+    const turn = attributes.inverse ? once(`minus ${sin}`, () => node("Neg", [sin])) : sin
+    const width = inputs.x.shape[1] as number
+    const partly = { rotary_embedding_dim: attributes.dims, num_heads: width / attributes.headDim }
+    const turned = node("RotaryEmbedding", [node("Unsqueeze", [of(inputs.x), axis]), column, of(inputs.cos), turn], {
+      interleaved: Number(attributes.style === "interleaved"),
+      ...(attributes.dims < attributes.headDim ? partly : {})
+    })
+    bind(y, node("Squeeze", [turned, axis]))
+  },
+
+  scatterAddRows: ({ attributes: { count, unique }, inputs, outputs: { y } }, context) => {
+    // ScatterND that adds races between threads; sums over repeated rows are the host's (see models.ts).
+    if (!unique) throw new Error("rows that repeat are summed on the host, as gradients of weights only")
+    const { bind, of, program: { constant, input, node, once } } = context
+    const [rows, x] = [of(inputs.rows), of(inputs.x)]
+    const index = once(`index ${rows}`, () => node("Unsqueeze", [wide(context, rows), constant("int64", [1])]))
+    if (inputs.accumulator !== undefined) {
+      const sum = of(inputs.accumulator)
+      return bind(y, node("ScatterND", [sum, index, node("Add", [node("Gather", [sum, rows]), x])]))
+    }
+    const width = constant("int64", [inputs.x.shape[1] as number])
+    const height = typeof count === "number" ? constant("int64", [count]) : node("Shape", [input("tokens", "int32")])
+    bind(y, node("ScatterND", [node("ConstantOfShape", [node("Concat", [height, width], { axis: 0 })]), index, x]))
+  },
+
+  sumRows: ({ inputs: { x }, outputs: { y } }, { bind, of, program: { constant, node } }) =>
+    bind(y, node("ReduceSum", [of(x), constant("int64", [0])], { keepdims: 0 })),
+
+  // QuickGelu with alpha 1 is silu.
+  swiglu: ({ inputs: { gate, up }, outputs: { y } }, { bind, of, program: { node } }) =>
+    bind(y, node("Mul", [node("QuickGelu", [of(gate)], { alpha: float(1) }), of(up)])),
+
+  swigluBackward: ({ inputs, outputs }, { bind, of, program: { constant, node } }) => {
+    const [cotangent, gate, up] = [of(inputs.cotangent), of(inputs.gate), of(inputs.up)]
+    const s = node("Sigmoid", [gate])
+    const z = node("Mul", [gate, s])
+    const rest = node("Mul", [s, node("Sub", [constant("float32", [1], []), z])])
+    bind(outputs.up, node("Mul", [cotangent, z]))
+    bind(outputs.gate, node("Mul", [node("Mul", [cotangent, up]), node("Add", [z, rest])]))
+  },
+
+  tokenLogProb: ({ inputs, outputs }, context) => {
+    const { bind, keep, of, program: { constant, node } } = context
+    const logits = gemm(context, of(inputs.hidden), of(inputs.head), { c: undefined, transA: false, transB: true })
+    const logSoftmax = node("LogSoftmax", [logits], { axis: -1 })
+    const vocabulary = inputs.head.shape[0] as number
+    const entries = flatEntries(context, of(inputs.predictor), of(inputs.targets), vocabulary)
+    bind(outputs.logProb, node("Gather", [node("Reshape", [logSoftmax, constant("int64", [-1])]), entries]))
+    keep(outputs.saved, logSoftmax)
+  },
+
+  tokenLogProbBackward: ({ inputs, outputs }, context) => {
+    const { bind, kept, of, program: { constant, node }, takeSum } = context
+    const logSoftmax = kept(inputs.saved) as string
+    const [cotangent, predictor] = [of(inputs.cotangent), of(inputs.predictor)]
+    const entries = flatEntries(context, predictor, of(inputs.targets), inputs.head.shape[0] as number)
+    const shape = node("Shape", [logSoftmax])
+    const rows = node("Slice", [shape, constant("int64", [0]), constant("int64", [1])])
+    const add = { axis: 0, reduction: "add" }
+    const perRow = node("ScatterElements", [
+      node("ConstantOfShape", [rows]),
+      wide(context, predictor),
+      node("Neg", [cotangent])
+    ], add)
+    const spread = node("Mul", [
+      node("Exp", [logSoftmax]),
+      node("Reshape", [perRow, constant("int64", [-1, 1])])
+    ])
+    const flat = node("Reshape", [spread, constant("int64", [-1])])
+    const logits = node("Reshape", [node("ScatterElements", [flat, entries, cotangent], add), shape])
+    const plain = { c: undefined, transA: false, transB: false }
+    bind(outputs.hidden, gemm(context, logits, of(inputs.head), plain))
+    bind(outputs.head, gemm(context, logits, of(inputs.hidden), { ...plain, transA: true, c: takeSum(outputs.head) }))
+  }
+}

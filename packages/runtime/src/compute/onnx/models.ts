@@ -1,0 +1,81 @@
+// The ONNX models of a network: one that scores, and one that trains, which runs forward and backward in one go and adds
+// the gradients to running sums. Coefficients of the loss come from outside or are computed inside (objective.ts).
+import { gradient } from "../gradient.ts"
+import type { Node, Value } from "../Graph.ts"
+import type { Forward } from "../../model/Family.ts"
+import type { FusedLoss } from "../Engine.ts"
+import { contextOf, living, lower } from "./Lowering.ts"
+import { lowerObjective } from "./objective.ts"
+import { askPredictingRows } from "./predictingRows.ts"
+import { type Model, program } from "./Program.ts"
+import type { Layout } from "./tiles.ts"
+
+/** Rows that the host adds to the gradient of a table: onnxruntime has no sum over repeated rows that is fast and never races. */
+export interface HostSum {
+  readonly tensor: string
+  /** An output of the model, [rows, width]. */
+  readonly output: string
+  /** Which field of the batch says where each row goes. */
+  readonly field: "tokens" | "positions"
+}
+export interface TrainingModel extends Model {
+  readonly hostSums: ReadonlyArray<HostSum>
+}
+
+export const logProbName = "logProb"
+export const sumName = (tensor: string): string => `sum ${tensor}`
+export const gradientName = (tensor: string): string => `gradient ${tensor}`
+const addendName = (tensor: string): string => `rows ${tensor}`
+
+const forwardOf = ({ graph }: Forward) => {
+  const narrow = askPredictingRows(graph)
+  return { graph: narrow, logProb: narrow.outputs[0]! }
+}
+
+export const scoringModel = (forward: Forward, layout: Layout): Model => {
+  const { graph, logProb } = forwardOf(forward)
+  const building = program()
+  const context = contextOf(building, layout)
+  lower(graph.nodes, context)
+  building.output(logProbName, context.of(logProb), "float32")
+  return building.finish()
+}
+
+export const trainingModel = (forward: Forward, layout: Layout, loss?: FusedLoss): TrainingModel => {
+  const { graph, logProb } = forwardOf(forward)
+  const backward = gradient(graph, logProb, forward.weights)
+  const maker = new Map<Value, Node>()
+  for (const node of backward.graph.nodes) for (const y of Object.values(node.outputs) as Array<Value>) maker.set(y, node)
+
+  const hostSums: Array<HostSum & { readonly addend: Value }> = []
+  const gradients = forward.weights.flatMap(({ name }, i) => {
+    let value: Value | undefined = backward.graph.outputs[i]!
+    const node = maker.get(value)
+    if (node?.operation === "scatterAddRows" && !node.attributes.unique) {
+      const field = node.inputs.rows.name
+      if (field !== "tokens" && field !== "positions") throw new Error(`${name}: rows by ${field} have no host sum`)
+      hostSums.push({ tensor: name, output: addendName(name), field, addend: node.inputs.x })
+      value = node.inputs.accumulator
+    }
+    return value === undefined ? [] : [{ name, value }]
+  })
+
+  const building = program()
+  const sums = new Map(gradients.map(({ name, value }) => [value, building.input(sumName(name), "float32")]))
+  const context = contextOf(building, layout, sums)
+  lower(graph.nodes, context)
+  for (const input of backward.graph.inputs) {
+    if (input.source.kind !== "cotangent" || loss === undefined) continue
+    context.bind(input, lowerObjective(building, context.of(logProb), loss))
+  }
+  lower(living(backward.graph.nodes, [...gradients.map(({ value }) => value), ...hostSums.map(({ addend }) => addend)]), context)
+
+  building.output(logProbName, context.of(logProb), "float32")
+  for (const { name, value } of gradients) {
+    const rest = context.takeSum(value)
+    const made = context.of(value)
+    building.output(gradientName(name), rest === undefined ? made : building.node("Add", [made, rest]), "float32")
+  }
+  for (const { addend, output } of hostSums) building.output(output, context.of(addend), "float32")
+  return { ...building.finish(), hostSums: hostSums.map(({ addend: _, ...rest }) => rest) }
+}
