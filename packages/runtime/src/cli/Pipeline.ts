@@ -105,7 +105,9 @@ export const typeCheck = Effect.fn("typeCheck")(function*(file: string, scratch:
       fs.writeFileSync(
         project,
         JSON.stringify({
-          ...(settings === undefined ? { compilerOptions: own } : { extends: settings, compilerOptions: { typeRoots } }),
+          ...(settings === undefined
+            ? { compilerOptions: own }
+            : { extends: settings, compilerOptions: { typeRoots } }),
           files: [file],
           include: []
         })

@@ -67,7 +67,12 @@ export const report = Command.make("report", { file, out, engine, home, set, jso
       })
       if (flags.json) return printJson(data)
       const name = path.basename(flags.file).replace(/\.[cm]?[jt]s$/, ".html")
-      for (const { path: at, what } of yield* writeReport(data, path.resolve(Option.getOrElse(flags.out, () => name)))) {
+      for (
+        const { path: at, what } of yield* writeReport(
+          data,
+          path.resolve(Option.getOrElse(flags.out, () => name))
+        )
+      ) {
         print(`wrote ${what}: ${at}`)
       }
       const missing = nodes.length - outcomes.size

@@ -1,30 +1,29 @@
 // Every kind of step that ships, with what runs it: a new kind in the language does not compile until it has a row here.
+// Loaded when a step of the kind first runs: a run that takes everything from the store loads no tokenizer and no engine.
 import type { BuiltinKind } from "@penchant/dsl/Step"
-import { extend } from "./extend.ts"
+import * as Effect from "effect/Effect"
 import type { Implementation } from "./Implementation.ts"
-import { metric } from "./metric.ts"
-import { model } from "./model.ts"
-import { pairs } from "./pairs.ts"
-import { rows } from "./rows.ts"
-import { score } from "./score.ts"
-import { scores } from "./scores.ts"
-import { snapshot } from "./snapshot.ts"
-import { split } from "./split.ts"
-import { tokenise } from "./tokenise.ts"
-import { train } from "./train.ts"
-import { trajectory } from "./trajectory.ts"
+
+const lazy = (computes: boolean, load: () => Promise<Implementation>): Implementation => ({
+  computes,
+  run: (job) => Effect.flatMap(Effect.promise(load), ({ run }) => run(job))
+})
+
+const plain = (load: () => Promise<Implementation>): Implementation => lazy(false, load)
+/** These run on the engine. */
+const computing = (load: () => Promise<Implementation>): Implementation => lazy(true, load)
 
 export const implementations: Record<BuiltinKind, Implementation> = {
-  rows,
-  pairs,
-  split,
-  model,
-  tokenise,
-  score,
-  train,
-  extend,
-  snapshot,
-  metric,
-  scores,
-  trajectory
+  rows: plain(() => import("./rows.ts").then(({ rows }) => rows)),
+  pairs: plain(() => import("./pairs.ts").then(({ pairs }) => pairs)),
+  split: plain(() => import("./split.ts").then(({ split }) => split)),
+  model: plain(() => import("./model.ts").then(({ model }) => model)),
+  tokenise: plain(() => import("./tokenise.ts").then(({ tokenise }) => tokenise)),
+  score: computing(() => import("./score.ts").then(({ score }) => score)),
+  train: computing(() => import("./train.ts").then(({ train }) => train)),
+  extend: computing(() => import("./extend.ts").then(({ extend }) => extend)),
+  snapshot: plain(() => import("./snapshot.ts").then(({ snapshot }) => snapshot)),
+  metric: plain(() => import("./metric.ts").then(({ metric }) => metric)),
+  scores: plain(() => import("./scores.ts").then(({ scores }) => scores)),
+  trajectory: plain(() => import("./trajectory.ts").then(({ trajectory }) => trajectory))
 }
