@@ -31,7 +31,10 @@ export const identityOf = (job: Job, start: string): Readonly<Record<string, str
     start: inputOf(job, start).digest,
     data: inputOf(job, "data").digest,
     ...(reference === undefined ? {} : { reference: reference.digest }),
-    ...job.identity
+    // Code and numerics; what the executor calls parameters and inputs is above, by the names people know.
+    ...Object.fromEntries(
+      Object.entries(job.identity).filter(([name]) => name !== "parameters" && !name.startsWith("input "))
+    )
   }
 }
 

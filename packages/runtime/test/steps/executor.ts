@@ -28,6 +28,7 @@ export const executor = (directory: string) => {
       const implementation = implementations[step.kind as keyof typeof implementations]
       const output = yield* implementation.run({
         step,
+        policy: step.policy,
         label: step.title,
         inputs,
         scratch,

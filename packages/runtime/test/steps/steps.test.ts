@@ -137,7 +137,8 @@ describe("steps", () => {
       for (const [name, blob] of Object.entries(kept.files)) fs.copyFileSync(blob, `${folder}/${name}`)
       assert.strictEqual((yield* loadModel(folder)).parameters.length, 260_032)
 
-      const more = yield* first.run(extend(trained, { epochs: 1, snapshots: 1 }))
+      const extended = extend(trained, { epochs: 1, snapshots: 1 })
+      const more = yield* first.run(extended)
       assert.deepStrictEqual(
         (more.meta as { steps: number; snapshots: Array<number> }).steps,
         6
@@ -148,7 +149,7 @@ describe("steps", () => {
       )
       const cursor = json(more, "cursor.json")
       assert.deepStrictEqual([cursor.step, cursor.updates, cursor.epoch], [6, 6, 2])
-      const again = yield* first.run(extend(extend(trained, { epochs: 1 }), { epochs: 1 }))
+      const again = yield* first.run(extend(extended, { epochs: 1 }))
       assert.strictEqual((again.meta as { steps: number }).steps, 9)
     })).pipe(run), 60_000)
 

@@ -63,8 +63,7 @@ const valueDiffers = new Set(["dil_repo.UKL"])
 const compared = (ours: ArrayLike<number>, theirs: ReadonlyArray<Peer>): number =>
   theirs.reduce<number>((most, peer, row) => {
     if (typeof peer !== "number" || ours[row] === peer) return most
-    const error = Math.abs(ours[row]! - peer) / Math.max(Math.abs(peer), Number.MIN_VALUE)
-    return error <= most ? most : error
+    return Math.max(most, Math.abs(ours[row]! - peer) / Math.max(Math.abs(peer), Number.MIN_VALUE))
   }, 0)
 
 /** The coefficient of each row's first token, which for these losses is that of every token of the row. */

@@ -39,8 +39,8 @@ export const largest = (
 ): number => {
   let most = ours.length === theirs.length ? 0 : NaN
   for (let i = 0; i < theirs.length; i++) {
-    const error = Math.abs(ours[i]! - theirs[i]!) / scale(theirs[i]!)
-    if (!(error <= most)) most = error
+    // Math.max keeps NaN.
+    most = Math.max(most, Math.abs(ours[i]! - theirs[i]!) / scale(theirs[i]!))
   }
   return most
 }
