@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { ModelState, Update } from "../../src/compute/Engine.ts"
 import { parametersOf } from "../../src/compute/onnx/Parameters.ts"
-import { type AdamScalars, adamScalars, vectorKernels } from "../../src/compute/onnx/vectorKernels.ts"
+import { type AdamScalars, adamScalars, memoryOf, vectorKernels } from "../../src/compute/onnx/vectorKernels.ts"
 import { adamW } from "../../src/compute/optimiser.ts"
 import { random } from "./fixtures.ts"
 

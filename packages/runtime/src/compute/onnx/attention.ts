@@ -7,17 +7,14 @@ import type { Context, Lowering } from "./Lowering.ts"
 import type { Program } from "./Program.ts"
 import { type Block, blocksOf } from "./tiles.ts"
 
-interface Kept {
-  readonly blocks: ReadonlyArray<BlockValues>
-}
 interface BlockValues extends Block {
-  /** [kvHeads, shared * rows, headDim] */
-  readonly q: string
   /** [kvHeads, keys, headDim] */
   readonly k: string
   /** [kvHeads, shared * rows, keys] */
   readonly p: string
 }
+
+type Kept = ReadonlyArray<BlockValues>
 
 const product = (
   { node }: Program,
@@ -53,6 +50,14 @@ const layoutOf = (context: Context, { heads, kvHeads }: AttentionAttributes, ask
     queries: (x: string, width: number): ReadonlyArray<string> => {
       const byHead = node("Transpose", [reshape(x, -1, kvHeads, shared, width)], { perm: [1, 2, 0, 3] })
       return nodes("Split", [byHead, cut], blocks.length, { axis: 2 }).map((part) => reshape(part, kvHeads, -1, width))
+    },
+    /**
+     * The same transposed, [kvHeads, width, shared * rows]: the left factor of what keys and values get. A plain product
+     * of these is faster than one that transposes, and a block without rows gives zeros, which FusedMatMul does not fill in.
+     */
+    turnedQueries: (x: string, width: number): ReadonlyArray<string> => {
+      const byHead = node("Transpose", [reshape(x, -1, kvHeads, shared, width)], { perm: [1, 3, 2, 0] })
+      return nodes("Split", [byHead, cut], blocks.length, { axis: 3 }).map((part) => reshape(part, kvHeads, width, -1))
     },
     /** The inverse of `queries`. */
     joinQueries: (parts: ReadonlyArray<string>, width: number): string => {
@@ -103,16 +108,16 @@ export const attention: Lowering<"attention"> = (node, context) => {
     const [q, k] = [queries[i]!, keys[i]!]
     const scores = product(program, q, k, { transB: true, alpha: scale })
     const masked = block.mask === undefined ? scores : program.node("Add", [scores, heads.mask(block.mask)])
-    return { ...block, q, k, p: program.node("Softmax", [masked], { axis: -1 }) }
+    return { ...block, k, p: program.node("Softmax", [masked], { axis: -1 }) }
   })
   const parts = blocks.map(({ p }, i) => product(program, p, values[i]!, {}))
   context.bind(outputs.y, heads.joinQueries(parts, headDim))
-  context.keep(outputs.saved, { blocks } satisfies Kept)
+  context.keep(outputs.saved, blocks satisfies Kept)
 }
 
 /**
  * Per block, with c the cotangent and D = rowsum(c * y): s = p * (c vᵀ - D). One more column, D beside c and -1 beside v,
- * makes c vᵀ - D a single product. Keys and values get (cᵀ p) rather than (pᵀ c), which the kernels do faster.
+ * makes c vᵀ - D a single product. Keys and values get (cᵀ p) rather than (pᵀ c), which is faster and smaller to copy.
  */
 export const attentionBackward: Lowering<"attentionBackward"> = (node, context) => {
   const { attributes, inputs, outputs } = node
@@ -121,7 +126,7 @@ export const attentionBackward: Lowering<"attentionBackward"> = (node, context) 
   const { reshape } = shapeOf(program)
   const { constant, once } = program
   const heads = layoutOf(context, attributes, askingOf(node))
-  const { blocks } = context.kept(inputs.saved) as Kept
+  const blocks = context.kept(inputs.saved) as Kept
   const wide = headDim + 1
 
   const cotangent = context.of(inputs.cotangent)
@@ -131,6 +136,9 @@ export const attentionBackward: Lowering<"attentionBackward"> = (node, context) 
   ], { keepdims: 1 })
   const widened = program.node("Concat", [reshape(cotangent, -1, count, headDim), through], { axis: 2 })
   const cotangents = heads.queries(widened, wide)
+  const turnedCotangents = heads.turnedQueries(cotangent, headDim)
+  const scaled = program.node("Mul", [context.of(inputs.q), constant("float32", [scale], [])])
+  const turnedQueries = heads.turnedQueries(scaled, headDim)
   const minusOnes = once(`minus ones ${kvHeads}`, () => {
     const rows = program.node("Shape", [program.input("tokens", "int32")])
     const shape = program.node("Concat", [rows, constant("int64", [kvHeads, 1])], { axis: 0 })
@@ -139,19 +147,15 @@ export const attentionBackward: Lowering<"attentionBackward"> = (node, context) 
   const values = heads.keys(
     program.node("Concat", [reshape(context.of(inputs.v), -1, kvHeads, headDim), minusOnes], { axis: 2 })
   )
-  const parts = blocks.map(({ k, p, q }, i) => {
-    const c = cotangents[i]!
-    const s = program.node("Mul", [p, product(program, c, values[i]!, { transB: true })])
+  const parts = blocks.map(({ k, p }, i) => {
+    const s = program.node("Mul", [p, product(program, cotangents[i]!, values[i]!, { transB: true })])
     return {
       q: product(program, s, k, { alpha: scale }),
-      k: product(program, q, s, { alpha: scale, transA: true }),
-      v: product(program, c, p, { transA: true })
+      k: program.node("MatMul", [turnedQueries[i]!, s]),
+      v: program.node("MatMul", [turnedCotangents[i]!, p])
     }
   })
   context.bind(outputs.q, heads.joinQueries(parts.map(({ q }) => q), headDim))
   context.bind(outputs.k, heads.sumKeys(parts.map(({ k }) => k), headDim))
-  // The last row of each head is the product with D: cut off once for all blocks.
-  const all = reshape(heads.sumKeys(parts.map(({ v }) => v), wide), -1, kvHeads, wide)
-  const [from, to, axis] = [[0], [headDim], [2]].map((at) => constant("int64", at)) as [string, string, string]
-  context.bind(outputs.v, reshape(program.node("Slice", [all, from, to, axis]), -1, kvHeads * headDim))
+  context.bind(outputs.v, heads.sumKeys(parts.map(({ v }) => v), headDim))
 }

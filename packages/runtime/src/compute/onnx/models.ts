@@ -1,9 +1,9 @@
 // The ONNX models of a network: one that scores, and one that trains, which runs forward and backward in one go and adds
 // the gradients to running sums. Coefficients of the loss come from outside or are computed inside (objective.ts).
-import { gradient } from "../gradient.ts"
-import type { Node, Value } from "../Graph.ts"
 import type { Forward } from "../../model/Family.ts"
 import type { FusedLoss } from "../Engine.ts"
+import { gradient } from "../gradient.ts"
+import type { Node, Value } from "../Graph.ts"
 import { contextOf, living, lower } from "./Lowering.ts"
 import { lowerObjective } from "./objective.ts"
 import { askPredictingRows } from "./predictingRows.ts"
@@ -45,7 +45,9 @@ export const trainingModel = (forward: Forward, layout: Layout, loss?: FusedLoss
   const { graph, logProb } = forwardOf(forward)
   const backward = gradient(graph, logProb, forward.weights)
   const maker = new Map<Value, Node>()
-  for (const node of backward.graph.nodes) for (const y of Object.values(node.outputs) as Array<Value>) maker.set(y, node)
+  for (const node of backward.graph.nodes) {
+    for (const y of Object.values(node.outputs) as Array<Value>) maker.set(y, node)
+  }
 
   const hostSums: Array<HostSum & { readonly addend: Value }> = []
   const gradients = forward.weights.flatMap(({ name }, i) => {
@@ -68,7 +70,10 @@ export const trainingModel = (forward: Forward, layout: Layout, loss?: FusedLoss
     if (input.source.kind !== "cotangent" || loss === undefined) continue
     context.bind(input, lowerObjective(building, context.of(logProb), loss))
   }
-  lower(living(backward.graph.nodes, [...gradients.map(({ value }) => value), ...hostSums.map(({ addend }) => addend)]), context)
+  lower(
+    living(backward.graph.nodes, [...gradients.map(({ value }) => value), ...hostSums.map(({ addend }) => addend)]),
+    context
+  )
 
   building.output(logProbName, context.of(logProb), "float32")
   for (const { name, value } of gradients) {

@@ -71,8 +71,9 @@ export const askPredictingRows = (graph: Graph): Graph => {
   }
 
   for (const node of graph.nodes) {
-    if (gathers.includes(node)) narrowed.set((node as NodeOf<"gatherRows">).outputs.y, narrow((node as NodeOf<"gatherRows">).inputs.x))
-    else {
+    if (gathers.includes(node)) {
+      narrowed.set((node as NodeOf<"gatherRows">).outputs.y, narrow((node as NodeOf<"gatherRows">).inputs.x))
+    } else {
       const inputs = Object.fromEntries(
         Object.entries(node.inputs as Readonly<Record<string, Value | undefined>>).map(([name, value]) => [
           name,

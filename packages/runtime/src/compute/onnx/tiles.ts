@@ -32,8 +32,9 @@ export const blocksOf = (layout: Layout, asking: "all" | "predicting"): Readonly
   for (let group = 0; group < groups; group++) {
     const first = group * perGroup(layout)
     const prompt = Array.from({ length: promptTiles }, (_, t) => first + t)
-    if (asking === "all") prompt.forEach((tile, t) => blocks.push({ query: tile, keys: prompt.slice(0, t + 1), mask: tile }))
-    else blocks.push({ query: group * (1 + branches), keys: prompt, mask: undefined })
+    if (asking === "all") {
+      prompt.forEach((tile, t) => blocks.push({ query: tile, keys: prompt.slice(0, t + 1), mask: tile }))
+    } else blocks.push({ query: group * (1 + branches), keys: prompt, mask: undefined })
     for (let branch = 0; branch < branches; branch++) {
       const tile = first + promptTiles + branch
       const query = asking === "all" ? tile : group * (1 + branches) + 1 + branch

@@ -1,0 +1,57 @@
+// onnxruntime sessions, created when first needed and kept for every model of the same shape, least recently used last.
+// Each keeps an arena as large as its largest run, hence the limit.
+import { InferenceSession } from "onnxruntime-node"
+import type { Model } from "./Program.ts"
+
+export interface Loaded<M extends Model> {
+  readonly model: M
+  readonly session: InferenceSession
+}
+
+export interface Sessions {
+  readonly load: <M extends Model>(key: string, make: () => M) => Promise<Loaded<M>>
+  readonly close: () => Promise<void>
+}
+
+/** One network at one objective uses up to six: scoring and training at 1, 2 and 4 groups. */
+const limit = 8
+
+/** Memory patterns assume shapes that repeat, and batches never do. */
+export const sessionOptions = (threads: number): InferenceSession.SessionOptions => ({
+  executionProviders: ["cpu"],
+  intraOpNumThreads: threads,
+  interOpNumThreads: 1,
+  executionMode: "sequential",
+  graphOptimizationLevel: "all",
+  enableMemPattern: false,
+  // Errors only: warnings are about optimisations that a graph without shapes does not get.
+  logSeverityLevel: 3
+})
+
+export const sessions = (threads: number): Sessions => {
+  const options = sessionOptions(threads)
+  const open = new Map<string, Loaded<Model>>()
+  return {
+    load: async <M extends Model>(key: string, make: () => M) => {
+      const known = open.get(key)
+      if (known !== undefined) {
+        open.delete(key)
+        open.set(key, known)
+        return known as Loaded<M>
+      }
+      const model = make()
+      const loaded = { model, session: await InferenceSession.create(model.bytes, options) }
+      open.set(key, loaded)
+      for (const [oldest, { session }] of open) {
+        if (open.size <= limit) break
+        open.delete(oldest)
+        await session.release()
+      }
+      return loaded
+    },
+    close: async () => {
+      for (const { session } of open.values()) await session.release()
+      open.clear()
+    }
+  }
+}
