@@ -121,9 +121,9 @@ export const accuracyFigure = (data: ReportData, arrangement: Arrangement): Figu
   return {
     id: "accuracy",
     heading: "How often is the chosen answer the likelier one?",
-    plots: html`<div class="panes dots" style="grid-template-columns:${columns}">${
+    plots: html`<div class="scroll"><div class="panes dots" style="grid-template-columns:${columns}">${
       views.map((view, i) => pane("", plot(rows, view, i === 0 ? left : 14)))
-    }</div>`,
+    }</div></div>`,
     caption: caption(data, arrangement),
     numbers: table(
       [...text(""), ...numeric("accuracy", "nearly equal length", "change")],

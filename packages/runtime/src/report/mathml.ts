@@ -71,7 +71,9 @@ const print = printer(notation)
 
 /** What goes inside `<math>`. */
 export const toMathMl = (node: Node): string =>
-  print(node).replaceAll(/(^|>)\s*([-+])\s*(?=<)/g, (_, before: string, sign: string) => `${before}${mo(sign)}`)
+  print(node)
+    .replaceAll(/(^|>)\s*([-+])\s*(?=<)/g, (_, before: string, sign: string) => `${before}${mo(sign)}`)
+    .replaceAll(/>\s+</g, "><")
 
 /** Elements that `toMathMl` writes, none with an attribute: what a page may take over as it is. */
 export const isMathMl = (text: string): boolean =>

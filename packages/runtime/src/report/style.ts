@@ -49,7 +49,7 @@ figcaption p { max-width: 84ch; margin: 0; }
 .panes.three { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 20px 12px; }
 .above > .panes.one { max-width: 720px; }
 .panes.dots { gap: 0 10px; }
-svg.plot { display: block; width: 100%; height: auto; overflow: visible; font: 12px var(--sans); color: var(--soft); }
+svg.plot { display: block; max-width: 100%; height: auto; overflow: visible; font: 12px var(--sans); color: var(--soft); }
 svg.plot text { white-space: pre; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 14.5px; line-height: 1.4; width: 100%; }
@@ -77,20 +77,28 @@ details[open] > summary { margin-bottom: 8px; }
 details .scroll { max-height: 420px; overflow: auto; }
 details thead th { position: sticky; top: 0; background: var(--paper); }
 :focus-visible { outline: 2px solid var(--c0); outline-offset: 3px; }
-@media (max-width: 860px) {
+@media screen and (max-width: 860px) {
   main { padding: 40px 20px 64px; }
   h1 { font-size: 30px; }
   .beside, .panes.two, .panes.three { grid-template-columns: minmax(0, 1fr); }
-  .panes.dots { overflow-x: auto; }
-  .panes.dots .pane { min-width: 280px; }
+  .panes.dots { min-width: 800px; }
 }
 @media print {
   :root { color-scheme: light; ${inLight} }
-  body { font-size: 11pt; }
+  @page { margin: 15mm; }
+  body { font-size: 13px; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   main { max-width: none; padding: 0; }
-  h2 { break-after: avoid; margin-top: 36pt; }
+  .scroll { overflow: visible; }
+  table, table.small { font-size: 11px; }
+  th, td { padding-right: 10px; }
+  thead th, td small { font-size: 10px; }
+  h2, h3 { break-after: avoid; }
+  h2 { margin-top: 48px; }
+  .beside { grid-template-columns: minmax(0, 2fr) minmax(0, 1fr); gap: 20px; }
   details { display: none; }
   #data details, #recipe details { display: block; }
+  details::details-content { display: block; content-visibility: visible; }
+  dl.facts { break-inside: avoid; }
   tr { break-inside: avoid; }
 }
 `

@@ -9,6 +9,8 @@ const gap = 2
 const mostRows = 60
 
 interface Column {
+  readonly name: string
+  readonly base?: string
   readonly head: string
   readonly cells: ReadonlyArray<string>
 }
@@ -16,14 +18,14 @@ const widthOf = ({ cells, head }: Column): number => Math.max(head.length, ...ce
 
 /** Columns to keep first when not all fit. */
 const rank = [
+  "chosenLogProb",
   "chosenChange",
+  "margin",
   "marginChange",
   "preferenceAccuracy",
   "accuracyChange",
-  "rejectedChange",
-  "chosenLogProb",
-  "margin",
   "rejectedLogProb",
+  "rejectedChange",
   "lengthMatchedAccuracy",
   "preferenceAccuracyMean"
 ]
@@ -61,21 +63,32 @@ interface Row {
 }
 
 /** Scores; where there are none, the last step of training. */
-const columnsOf = (data: ReportData, rows: ReadonlyArray<Row>): ReadonlyArray<Column & { readonly rank: number }> => {
+const columnsOf = (data: ReportData, rows: ReadonlyArray<Row>): ReadonlyArray<Column> => {
   const scores = scoreColumns(data)
-  const place = (name: string): number => (rank.includes(name) ? rank.indexOf(name) : rank.length)
   if (scores.length > 0) {
-    return scores.map(({ change, head, name }) => ({
-      head,
-      cells: rows.map((row) => number(row.scores[name], change)),
-      rank: place(name)
-    }))
+    return scores.map((score) =>
+      Object.assign({ cells: rows.map((row) => number(row.scores[score.name], score.change)) }, score)
+    )
   }
   const last = data.runs.map(({ metrics }) => metrics.at(-1))
   return [
-    { head: "steps", cells: last.map((at) => (at === undefined ? "" : String(at.step))), rank: 0 },
-    { head: "last loss", cells: last.map((at) => number(at?.loss, false)), rank: 1 }
+    { name: "step", head: "steps", cells: last.map((at) => (at === undefined ? "" : String(at.step))) },
+    { name: "loss", head: "last loss", cells: last.map((at) => number(at?.loss, false)) }
   ]
+}
+
+/** The first by rank that fit; a change never without what it is a change of. */
+const fitting = (columns: ReadonlyArray<Column>, most: number): ReadonlyArray<Column> => {
+  const place = ({ name }: Column): number => (rank.includes(name) ? rank.indexOf(name) : rank.length)
+  const kept = new Set<string>()
+  let room = most
+  for (const column of columns.toSorted((a, b) => place(a) - place(b))) {
+    const needed = widthOf(column) + gap
+    if (needed > room || (column.base !== undefined && !kept.has(column.base))) continue
+    room -= needed
+    kept.add(column.name)
+  }
+  return columns.filter(({ name }) => kept.has(name))
 }
 
 /** Plain text without a line break at the end; empty where there is nothing to show. */
@@ -88,19 +101,10 @@ export const renderTable = (data: ReportData): string => {
   ]
   if (all.length === 0) return ""
   const rows = all.slice(0, mostRows)
-  const names: Column = { head: "", cells: rows.map(({ label }) => cut(label, 40)) }
+  const names: Column = { name: "label", head: "", cells: rows.map(({ label }) => cut(label, 40)) }
 
-  let room = width - widthOf(names)
   const columns = columnsOf(data, rows)
-  const kept = new Set(
-    columns.toSorted((a, b) => a.rank - b.rank).filter((column) => {
-      const needed = widthOf(column) + gap
-      if (needed > room) return false
-      room -= needed
-      return true
-    })
-  )
-  const shown = columns.filter((column) => kept.has(column))
+  const shown = fitting(columns, width - widthOf(names))
   const line = (of: (column: Column) => string): string =>
     [of(names).padEnd(widthOf(names)), ...shown.map((column) => of(column).padStart(widthOf(column)))]
       .join(" ".repeat(gap)).trimEnd()

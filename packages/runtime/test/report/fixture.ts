@@ -37,7 +37,8 @@ const outcomes: ReadonlyArray<Outcome> = [
   { chosen: -1.64, margin: 0.13, accuracy: [0.633, 0.547, 0.719], change: [0.063, 0.008, 0.117], matched: 0.571 }
 ]
 const start = { chosenLogProb: -2.214, rejectedLogProb: -2.187 }
-const at = (base: number, change: number): number => Math.round((base + change) * 1e4) / 1e4
+// adding 0 turns -0, which JSON does not keep, into 0
+const at = (base: number, change: number): number => Math.round((base + change) * 1e4) / 1e4 + 0
 
 const metricsOf = (
   { chosen, margin }: Pick<Outcome, "chosen" | "margin">,
@@ -48,8 +49,8 @@ const metricsOf = (
 ): Run["metrics"] =>
   Array.from({ length: steps }, (_, i) => {
     const t = smooth(i / steps)
-    const c = chosen * t
-    const r = (chosen - margin) * t
+    const c = at(0, chosen * t)
+    const r = at(0, (chosen - margin) * t)
     const ratio = (c + r) / 2
     const shared = 0.11 * noise(i + 100 * seed)
     return {

@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest"
+import type { ReportData } from "../../src/report/ReportData.ts"
+import { renderTable } from "../../src/report/terminal.ts"
+import { learningRates, quickstart } from "./fixture.ts"
+
+const { start: _, ...noStart } = quickstart
+const longest = (text: string): number => Math.max(...text.split("\n").map((line) => line.length))
+
+describe("the table in the terminal", () => {
+  it("begins with the start, aligns its columns and keeps to 100", () => {
+    const text = renderTable(quickstart)
+    expect(text.split("\n").slice(0, 3)).toEqual([
+      "                 chosen  change  rejected  change  margin  change  accuracy  change  equal length",
+      "sft              -2.214            -2.187          -0.027             0.570                 0.524",
+      "dil-lsif         -2.684  -0.470    -2.687  -0.500   0.003  +0.030     0.578  +0.008         0.524"
+    ])
+    expect(longest(text)).toBeLessThanOrEqual(100)
+    expect(text).toContain("a 260,032-parameter model: small numbers")
+    expect(text.replaceAll("\n", " ")).toContain("it does not for dpo(ratio=mean) (+0.008 to +0.117).")
+  })
+
+  it("has one row per run of a study", () => {
+    const lines = renderTable(learningRates).split("\n")
+    expect(lines.filter((line) => line.includes("seed="))).toHaveLength(36)
+    expect(lines[2]).toMatch(/^dil-lsif learningRate=0.0001 seed=0 +-2\.28/)
+  })
+
+  it("keeps the changes when labels leave no room for everything", () => {
+    const runs = quickstart.runs.map((run) => ({ ...run, label: `objectives/${"x".repeat(60)} ${run.label}` }))
+    const text = renderTable({ ...quickstart, runs })
+    expect(longest(text)).toBeLessThanOrEqual(100)
+    const heads = text.split("\n")[0]!.trim().split(/ +/)
+    expect(heads).toEqual(["chosen", "change", "rejected", "margin", "change", "accuracy", "change"])
+    expect(text.split("\n")[2]).toContain("…  -2.684  -0.470")
+  })
+
+  it("says what a change is of where that column is not there", () => {
+    const runs = quickstart.runs.map((run) => ({ ...run, scores: { chosenChange: -0.5, marginChange: 0.25 } }))
+    expect(renderTable({ ...noStart, runs }).split("\n").slice(0, 2)).toEqual([
+      "                 chosen change  margin change",
+      "dil-lsif                -0.500         +0.250"
+    ])
+  })
+
+  it("cuts a study of thousands, and says so", () => {
+    const runs = Array.from({ length: 1000 }, (_, i) => ({ ...quickstart.runs[0]!, label: `objectives/${i}` }))
+    const lines = renderTable({ ...quickstart, runs }).split("\n")
+    expect(lines[61]).toBe("941 more in the report")
+  })
+
+  it("falls back to the last step of training, and to nothing", () => {
+    const runs = quickstart.runs.map(({ label, metrics, objective }) => ({ label, metrics, objective }))
+    const unscored: ReportData = { ...noStart, runs }
+    expect(renderTable(unscored).split("\n")[1]).toBe("dil-lsif            48      0.660")
+    expect(renderTable({ ...noStart, runs: [] })).toBe("")
+  })
+})
