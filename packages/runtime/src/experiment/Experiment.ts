@@ -39,7 +39,9 @@ export class Experiment extends Context.Service<Experiment, {
   /** Makes the targets. A step that fails is in the report, not an error here, and keeps only its dependants from running. */
   readonly run: (targets: ReadonlyArray<Target>) => Effect.Effect<Report, StoreError | ComputeError>
   /** The plan key of every step that the targets reach: how outcomes are found by step. */
-  readonly keysOf: (targets: ReadonlyArray<Target>) => Effect.Effect<(step: AnyStep) => string, StoreError | ComputeError>
+  readonly keysOf: (
+    targets: ReadonlyArray<Target>
+  ) => Effect.Effect<(step: AnyStep) => string, StoreError | ComputeError>
   /** Every node that this process came across, also by a program that yields steps one by one. */
   readonly outcomes: Effect.Effect<ReadonlyArray<Outcome>>
 }>()("@penchant/runtime/Experiment") {}
@@ -97,7 +99,7 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
     leases.size === 0
       ? Effect.void
       : Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.ignore(home.ledger.write((rows) => beat(rows, [...leases], now))))
+        Effect.ignore(home.ledger.write((rows) => beat(rows, [...leases], now), "noted")))
   )
   yield* Effect.forkScoped(Effect.repeat(heart, Schedule.spaced(pulse)))
 

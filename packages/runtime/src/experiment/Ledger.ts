@@ -19,8 +19,11 @@ export interface Rows {
 export class Ledger extends Context.Service<Ledger, {
   readonly file: string
   readonly read: <A>(f: (rows: Rows) => A) => Effect.Effect<A, StoreError>
-  /** All or nothing, on disk when it returns. No other process writes meanwhile. */
-  readonly write: <A>(f: (rows: Rows) => A) => Effect.Effect<A, StoreError>
+  /**
+   * All or nothing; no other process writes meanwhile. `durable`: on disk when it returns. `noted`: survives this process,
+   * however it dies, but perhaps not a power failure; for leases and caches, which lose nothing by it and save a disk's wait.
+   */
+  readonly write: <A>(f: (rows: Rows) => A, how?: "durable" | "noted") => Effect.Effect<A, StoreError>
 }>()("@penchant/runtime/Ledger") {}
 
 const rowsOf = (db: DatabaseSync): Rows => {
@@ -77,10 +80,19 @@ export const open = Effect.fnUntraced(
     if (found > migrations.length) {
       return yield* new StoreError({ path: file, problem: "was written by a newer penchant; upgrade this one" })
     }
+    const noted = <A>(f: (rows: Rows) => A): A => {
+      db.exec("PRAGMA synchronous = NORMAL")
+      try {
+        return transaction(db, () => f(rows))
+      } finally {
+        db.exec("PRAGMA synchronous = FULL")
+      }
+    }
     return {
       file,
       read: (f) => attempt(file, () => f(rows)),
-      write: (f) => attempt(file, () => transaction(db, () => f(rows)))
+      write: (f, how = "durable") =>
+        attempt(file, () => (how === "durable" ? transaction(db, () => f(rows)) : noted(f)))
     }
   }
 )

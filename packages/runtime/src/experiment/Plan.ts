@@ -3,6 +3,7 @@
 import type { StoreError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import { type Action, actionOf, codeFiles, lastSuccess } from "./actions.ts"
+import type { Code } from "./code.ts"
 import type { Labelled } from "./facts.ts"
 import type { Node } from "./graph.ts"
 import type { Home } from "./Home.ts"
@@ -54,12 +55,13 @@ export const missReasons = (
   rows: Rows,
   node: Node,
   label: Pick<Label, "label" | "spare">,
-  inputs: Readonly<Record<string, InputNow>>
+  inputs: Readonly<Record<string, InputNow>>,
+  code: Code
 ): ReadonlyArray<Why> => {
   const before = lastSuccess(rows, label)
   if (before === undefined) return [{ _tag: "NeverRan" }]
   const whys = [
-    ...ownDifference(before, node.own.own(), (digest) => codeFiles(rows, digest)),
+    ...ownDifference(before, node.own.own(), codeFiles(rows, before.code), code.files),
     ...inputDifference(before.inputs, inputs)
   ]
   return whys.length === 0 ? [{ _tag: "NeverRan" }] : whys
@@ -125,7 +127,7 @@ export const planOf = Effect.fnUntraced(
       }
       const misses = () =>
         known.labels.has(label.label) || (label.spare !== undefined && known.labels.has(label.spare))
-          ? ledger.read((rows) => missReasons(rows, node, label, now))
+          ? ledger.read((rows) => missReasons(rows, node, label, now, labelled.code))
           : Effect.succeed<ReadonlyArray<Why>>([{ _tag: "NeverRan" }])
       if (waitsFor.length > 0) {
         const why = yield* misses()

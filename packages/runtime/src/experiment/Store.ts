@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import type { Input, Output } from "../steps/Implementation.ts"
-import { blobPath, confined, describe, place, type Written } from "./blobs.ts"
+import { blobPath, confined, describe, place, placeAll, type Written } from "./blobs.ts"
 import { hashFile, hashSmall, stampOf } from "./content.ts"
 import type { Ledger, Rows } from "./Ledger.ts"
 import { checkNames, decode, encode, type Manifest, type StoredFile } from "./manifest.ts"
@@ -66,7 +66,9 @@ export const make = (directory: string, ledger: Ledger["Service"]): Store["Servi
     const actual = yield* attemptPromise(at, () => hashFile(at, bytes))
     if (actual !== sha256) return "is corrupted (its bytes have another sha256)"
     looked.add(sha256)
-    if (!trusted) yield* Effect.ignore(ledger.write((rows) => rows.run(upsertBlob, sha256, bytes, found.stamp)))
+    if (!trusted) {
+      yield* Effect.ignore(ledger.write((rows) => rows.run(upsertBlob, sha256, bytes, found.stamp), "noted"))
+    }
     return undefined
   })
 
@@ -121,16 +123,17 @@ export const make = (directory: string, ledger: Ledger["Service"]): Store["Servi
       encode(output.kind, output.meta, files.map(({ bytes, name, sha256 }) => ({ bytes, name, sha256 })))
     )
     const { digest, manifest, text } = encoded
-    const blobs: Array<Written> = []
     const own = { bytes: Buffer.byteLength(text), sha256: digest, from: Buffer.from(text) }
+    const missing = new Map<string, Uint8Array | string>()
+    const blobs: Array<Written> = []
     for (const { bytes, from, sha256 } of [...files, own]) {
-      if (blobs.some((blob) => blob.sha256 === sha256)) continue
+      if (missing.has(sha256) || blobs.some((blob) => blob.sha256 === sha256)) continue
       // What is there and whole stays untouched; what is there and damaged is replaced.
-      if ((yield* fault(sha256, bytes, "stamps")) === undefined) {
-        blobs.push({ sha256, bytes, stamp: stampOf(blobPath(directory, sha256))!.stamp })
-      } else blobs.push(yield* attemptPromise(blobPath(directory, sha256), () => place(directory, sha256, from)))
-      looked.add(sha256)
+      if ((yield* fault(sha256, bytes, "stamps")) !== undefined) missing.set(sha256, from)
+      else blobs.push({ sha256, bytes, stamp: stampOf(blobPath(directory, sha256))!.stamp })
     }
+    blobs.push(...yield* attemptPromise(directory, () => placeAll(directory, missing)))
+    for (const { sha256 } of blobs) looked.add(sha256)
     const total = blobs.reduce((sum, { bytes }) => sum + bytes, 0)
     return {
       digest,

@@ -91,8 +91,8 @@ const fieldChanges = (from: Readonly<Record<string, unknown>> = {}, to: Readonly
 
 type CodeFiles = Readonly<Record<string, string>>
 
-/** What differs between two steps apart from their inputs. `files` gives the files of a code digest, {} when forgotten. */
-export const ownDifference = (before: Own, now: Own, files: (digest: string) => CodeFiles): ReadonlyArray<Why> => {
+/** What differs between two steps apart from their inputs; with the files of the code of either. */
+export const ownDifference = (before: Own, now: Own, codeBefore: CodeFiles, codeNow: CodeFiles): ReadonlyArray<Why> => {
   const whys: Array<Why> = []
   if (before.format !== now.format) {
     whys.push({ _tag: "EnvChanged", what: "format of keys", from: before.format, to: now.format })
@@ -107,7 +107,7 @@ export const ownDifference = (before: Own, now: Own, files: (digest: string) => 
     whys.push({ _tag: "ParameterChanged", ...change })
   }
   whys.push(...sourceChanges(before.sources, now.sources))
-  const code = before.code === now.code ? [] : differing(files(before.code), files(now.code))
+  const code = before.code === now.code ? [] : differing(codeBefore, codeNow)
   const modules = differing(before.modules ?? {}, now.modules ?? {})
   if (before.code !== now.code || modules.length > 0) whys.push({ _tag: "CodeChanged", files: [...code, ...modules] })
   whys.push(...fieldChanges(before.numerics, now.numerics))

@@ -89,3 +89,15 @@ export const place = async (directory: string, sha256: string, from: Uint8Array 
   const { bytes, stamp } = stampOf(target)!
   return { sha256, bytes, stamp }
 }
+
+/** Many at once, so that the disk syncs them together. Nothing is still under way when it returns or throws. */
+export const placeAll = async (
+  directory: string,
+  blobs: ReadonlyMap<string, Uint8Array | string>
+): Promise<ReadonlyArray<Written>> => {
+  const outcomes = await Promise.allSettled([...blobs].map(([sha256, from]) => place(directory, sha256, from)))
+  return outcomes.map((outcome) => {
+    if (outcome.status === "rejected") throw outcome.reason
+    return outcome.value
+  })
+}

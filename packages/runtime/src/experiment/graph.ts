@@ -82,7 +82,8 @@ const nodeOf = (step: AnyStep, inputs: Readonly<Record<string, Node>>, facts: Fa
     else problem ??= source.failure
   }
   const computes = facts.computes(step)
-  const own = ownKey(step, sources, { ...facts, numerics: computes ? facts.numerics : undefined })
+  const { code, modules } = facts
+  const own = ownKey(step, sources, { code, modules, numerics: computes ? facts.numerics : undefined })
   if (own instanceof NotCanonical) {
     problem = new StoreError({ path: step.title, problem: `${own.message}, so the step has no key` })
   }
@@ -115,17 +116,17 @@ export interface Graph {
 /** `known` keeps nodes between calls, so that the points of a study do not encode what they share again. */
 export const graph = (steps: ReadonlyArray<AnyStep>, facts: Facts, known: WeakMap<AnyStep, Node>): Graph => {
   const nodes = new Map<string, Node>()
-  const byStep = new Map<AnyStep, string>()
+  const byStep = new Map<AnyStep, Node>()
   for (const step of steps) {
     let node = known.get(step)
     if (node === undefined) {
       const inputs: Record<string, Node> = {}
-      for (const [name, input] of Object.entries(step.inputs)) inputs[name] = nodes.get(byStep.get(input)!)!
+      for (const name of Object.keys(step.inputs)) inputs[name] = byStep.get(step.inputs[name]!)!
       node = nodeOf(step, inputs, facts)
       // A missing file may be there next time.
       if (!node.broken) known.set(step, node)
     }
-    byStep.set(step, node.planKey)
+    byStep.set(step, node)
     const twin = nodes.get(node.planKey)
     // Of equal steps the one with a policy is run: `withPolicy` makes a second object of the same step.
     if (twin === undefined) nodes.set(node.planKey, node)
@@ -134,5 +135,5 @@ export const graph = (steps: ReadonlyArray<AnyStep>, facts: Facts, known: WeakMa
     }
   }
   const at = (planKey: string): Node => nodes.get(planKey)!
-  return { nodes: [...nodes.values()], at, of: (step) => at(byStep.get(step)!) }
+  return { nodes: [...nodes.values()], at, of: (step) => at(byStep.get(step)!.planKey) }
 }

@@ -79,7 +79,7 @@ export const history = (ledger: Ledger["Service"], code: () => Code | undefined)
         }
         for (const { at, label, message, tag } of happenings) rows.run(insertEvent, id, at, tag, label, message)
         return id
-      }).pipe(
+      }, "noted").pipe(
         Effect.map((id) => {
           run = id
         }),

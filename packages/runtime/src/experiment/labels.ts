@@ -29,6 +29,10 @@ const ownersOf = (
   return owners
 }
 
+const count = (counts: Map<string, number>, key: string): void => {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}
+
 /** Unique labels by plan key: `objectives/dpo`, `objectives/dpo › train dpo`; shared nodes by title alone. */
 export const labelsOf = ({ nodes, of }: Graph, targets: ReadonlyArray<Target>): ReadonlyMap<string, Label> => {
   const exported = new Map<string, ReadonlyArray<string>>()
@@ -38,16 +42,15 @@ export const labelsOf = ({ nodes, of }: Graph, targets: ReadonlyArray<Target>): 
   }
   const named = (key: string): string => exported.get(key)![0]!
   const owners = ownersOf(nodes, exported, named)
-  const candidate = ({ planKey, step: { title } }: Node): string => {
-    const owner = owners.get(planKey)
-    return owner === undefined ? title : `${owner} › ${title}`
-  }
+  const wanted = new Map<string, string>()
   const uses = new Map<string, number>()
   const titles = new Map<string, number>()
-  for (const node of nodes) {
-    const name = exported.has(node.planKey) ? named(node.planKey) : candidate(node)
-    uses.set(name, (uses.get(name) ?? 0) + 1)
-    titles.set(node.step.title, (titles.get(node.step.title) ?? 0) + 1)
+  for (const { planKey, step: { title } } of nodes) {
+    const owner = owners.get(planKey)
+    const name = exported.has(planKey) ? named(planKey) : owner === undefined ? title : `${owner} › ${title}`
+    wanted.set(planKey, name)
+    count(uses, name)
+    count(titles, title)
   }
   const labels = new Map<string, Label>()
   const taken = new Set<string>([...exported.values()].flat())
@@ -55,23 +58,25 @@ export const labelsOf = ({ nodes, of }: Graph, targets: ReadonlyArray<Target>): 
   const firstUse = new Map<string, string>()
   for (const node of nodes.toReversed()) {
     const { planKey, step } = node
-    let label = exported.has(planKey) ? named(planKey) : candidate(node)
-    if (!exported.has(planKey)) {
-      if (uses.get(label)! > 1) label = `${label} (${firstUse.get(planKey)!})`
+    const isExport = exported.has(planKey)
+    const name = wanted.get(planKey)!
+    let label = name
+    if (!isExport) {
+      if (uses.get(name)! > 1) label = `${name} (${firstUse.get(planKey)!})`
       if (taken.has(label)) label = `${label} ${planKey.slice(0, 8)}`
       taken.add(label)
     }
-    const spare = titles.get(step.title) === 1 && step.title !== label ? step.title : undefined
     labels.set(planKey, {
       label,
-      aliases: exported.get(planKey)?.slice(1) ?? [],
-      spare: exported.has(planKey) ? undefined : spare,
-      exported: exported.has(planKey)
+      aliases: isExport ? exported.get(planKey)!.slice(1) : [],
+      spare: !isExport && step.title !== label && titles.get(step.title) === 1 ? step.title : undefined,
+      exported: isExport
     })
-    for (const [name, input] of Object.entries(node.inputs)) {
-      const use = `${name} of ${label}`
-      const before = firstUse.get(input.planKey)
-      if (before === undefined || less(use, before) < 0) firstUse.set(input.planKey, use)
+    for (const [input, { planKey: needed }] of Object.entries(node.inputs)) {
+      if (uses.get(wanted.get(needed)!) === 1) continue
+      const use = `${input} of ${label}`
+      const before = firstUse.get(needed)
+      if (before === undefined || less(use, before) < 0) firstUse.set(needed, use)
     }
   }
   return labels

@@ -1,7 +1,7 @@
 // One step, from its lease to the row that makes it done: attempts, time limit, scratch, store, commit.
 import type { Artifact, Kind } from "@penchant/dsl/Artifact"
-import type { Policy } from "@penchant/dsl/Step"
 import { BadFile, StepTimeout } from "@penchant/dsl/Errors"
+import type { Policy } from "@penchant/dsl/Step"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -170,7 +170,7 @@ export const perform = (work: Work, surroundings: Surroundings): Effect.Effect<F
           ? Effect.void
           : Effect.flatMap(
             Clock.currentTimeMillis,
-            (now) => Effect.ignore(ledger.write((rows) => release(rows, lease, outcomeOf(exit), now)))
+            (now) => Effect.ignore(ledger.write((rows) => release(rows, lease, outcomeOf(exit), now), "noted"))
           )
       )
     )

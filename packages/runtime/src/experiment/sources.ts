@@ -96,7 +96,7 @@ export const hashFiles = Effect.fnUntraced(
       // A cache: where it cannot be written the files are hashed again next time.
       yield* Effect.ignore(ledger.write((rows) => {
         for (const row of learnt) rows.run(remember, ...row)
-      }))
+      }, "noted"))
     }
     return digests
   }

@@ -174,15 +174,14 @@ export const walker = (options: WalkOptions): Walk => {
         return yield* Effect.die(new Error(`no implementation of steps of kind "${node.step.kind}"`))
       }
       const why = looked.gone === undefined
-        ? yield* ledger.read((rows) => missReasons(rows, node, names, inputs))
+        ? yield* ledger.read((rows) => missReasons(rows, node, names, inputs, session.code))
         : [looked.gone]
       const held = Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis
         const lease = yield* ledger.write((rows) =>
           actionOf(rows, actionKey)?.finished === looked.finished
             ? acquire(rows, actionKey, names.label, now)
-            : { _tag: "Done" as const }
-        )
+            : { _tag: "Done" as const }, "noted")
         if (lease._tag !== "Mine") return lease
         leases.add(lease.id)
         yield* progress.emit({ _tag: "StepStarted", label: names.label, kind: node.step.kind, why: why.map(sentence) })
