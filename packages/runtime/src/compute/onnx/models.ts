@@ -82,5 +82,5 @@ export const trainingModel = (forward: Forward, layout: Layout, loss?: FusedLoss
     building.output(gradientName(name), rest === undefined ? made : building.node("Add", [made, rest]), "float32")
   }
   for (const { addend, output } of hostSums) building.output(output, context.of(addend), "float32")
-  return { ...building.finish(), hostSums: hostSums.map(({ addend: _, ...rest }) => rest) }
+  return { ...building.finish(), hostSums: hostSums.map(({ field, output, tensor }) => ({ field, output, tensor })) }
 }
