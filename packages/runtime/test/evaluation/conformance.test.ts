@@ -279,6 +279,6 @@ describe("a folder of references", () => {
           assert.strictEqual(result.checks.filter((at) => at.name.startsWith(`training ${objective}:`)).length, 6)
         }
         assert.isTrue(result.checks.some((at) => at.name === "token log-probabilities, 48 pairs"))
-      }), 60_000)
+      }), 240_000)
   }
 })

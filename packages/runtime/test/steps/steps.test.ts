@@ -1,5 +1,5 @@
-// The built-in steps on real data and the real small model, by the float64 engine: small, but nothing is a double.
-import { assert, describe, it } from "@effect/vitest"
+// The built-in steps on real data with the shipped tokenizer, by the float64 engine: a tiny Llama, but nothing is a double.
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Dataset, HhRow } from "@penchant/dsl/Dataset"
 import { chosenLogProb, evaluate, margin, preferenceAccuracy, trajectory } from "@penchant/dsl/Evaluation"
 import { Model } from "@penchant/dsl/Model"
@@ -11,12 +11,16 @@ import { dpo, sft, simpo } from "@penchant/objectives"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as zlib from "node:zlib"
 import { layer } from "../../src/compute/Engines.ts"
 import { loadModel } from "../../src/model/load.ts"
+import { saveModel } from "../../src/model/save.ts"
 import { Progress } from "../../src/platform/Progress.ts"
 import type { Input } from "../../src/steps/Implementation.ts"
+import { tinyLlama } from "../compute/fixtures.ts"
 import { scratch } from "../training/scratch.ts"
 import { executor } from "./executor.ts"
 
@@ -29,7 +33,10 @@ const rows = zlib.gunzipSync(fs.readFileSync(repository("data/hh-rlhf/harmless-b
 
 const pairs = normalise.hh(Dataset.inline(rows))
 const part = parts(pairs, { test: 4, preference: 6, sft: 4, rest: "rest" })
-const base = Model.named("stories", { dir: repository("data/models/stories260K") })
+const home = fs.mkdtempSync(path.join(os.tmpdir(), "penchant-steps-"))
+const folder = path.join(home, "tiny")
+const tiny = tinyLlama(1, { vocab_size: 512, num_hidden_layers: 1, max_position_embeddings: 128 })
+const base = Model.named("tiny", { dir: folder })
 const fit = { maxLength: 96, truncation: "leftOfPrompt" } as const
 const data = tokenise(part.preference, base, fit)
 const test = tokenise(part.test, base, fit)
@@ -46,6 +53,9 @@ const run = <A, E>(program: Effect.Effect<A, E, Effect.Services<ReturnType<Retur
 
 const text = (input: Input, file: string): string => fs.readFileSync(input.files[file]!, "utf8")
 const json = (input: Input, file: string): any => JSON.parse(text(input, file))
+
+beforeAll(() => Effect.runPromise(saveModel(folder, tiny, { tokenizer: repository("data/models/stories260K") })))
+afterAll(() => fs.rmSync(home, { recursive: true, force: true }))
 
 describe("steps", () => {
   it.live("run a whole experiment, twice to the same bytes", () =>
@@ -71,7 +81,7 @@ describe("steps", () => {
       )
 
       const model = yield* first.run(base)
-      assert.deepStrictEqual(model.meta, { parameters: 260_032 })
+      assert.deepStrictEqual(model.meta, { parameters: tiny.parameters.length })
       assert.deepStrictEqual(Object.keys(model.files).toSorted(), [
         "config.json",
         "generation_config.json",
@@ -132,10 +142,10 @@ describe("steps", () => {
       assert.strictEqual((yield* second.run(trained)).digest, dpoRun.digest)
 
       const kept = yield* first.run(snapshot(trained, 0))
-      assert.deepStrictEqual(kept.meta, { parameters: 260_032, step: 2 })
-      const folder = yield* scratch
-      for (const [name, blob] of Object.entries(kept.files)) fs.copyFileSync(blob, `${folder}/${name}`)
-      assert.strictEqual((yield* loadModel(folder)).parameters.length, 260_032)
+      assert.deepStrictEqual(kept.meta, { parameters: tiny.parameters.length, step: 2 })
+      const again = yield* scratch
+      for (const [name, blob] of Object.entries(kept.files)) fs.copyFileSync(blob, `${again}/${name}`)
+      assert.strictEqual((yield* loadModel(again)).parameters.length, tiny.parameters.length)
 
       const extended = extend(trained, { epochs: 1, snapshots: 1 })
       const more = yield* first.run(extended)
@@ -149,9 +159,9 @@ describe("steps", () => {
       )
       const cursor = json(more, "cursor.json")
       assert.deepStrictEqual([cursor.step, cursor.updates, cursor.epoch], [6, 6, 2])
-      const again = yield* first.run(extend(extended, { epochs: 1 }))
-      assert.strictEqual((again.meta as { steps: number }).steps, 9)
-    })).pipe(run), 60_000)
+      const longer = yield* first.run(extend(extended, { epochs: 1 }))
+      assert.strictEqual((longer.meta as { steps: number }).steps, 9)
+    })).pipe(run), 120_000)
 
   it.live("gate the start against its reference, and only then", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -163,7 +173,7 @@ describe("steps", () => {
       // Reference-free: no score step.
       const free = train(simpo(), { model: start, data }, { batchSize: 10 })
       assert.deepStrictEqual(Object.keys(free.inputs), ["model", "data"])
-    })).pipe(run), 60_000)
+    })).pipe(run), 120_000)
 
   it.live("fail with typed errors: no Hub, no snapshot, a model that is not there, pairs that do not fit", () =>
     Effect.scoped(Effect.gen(function*() {

@@ -71,6 +71,6 @@ describe("kill -9", () => {
         assert.deepStrictEqual(chains.map(({ kills }) => kills), [10, 10])
         for (const { resumed } of chains) assert.isAbove(resumed, 2)
       })),
-    60_000
+    180_000
   )
 })

@@ -144,7 +144,7 @@ export const read = Effect.fnUntraced(
     })
     if (text === undefined) return undefined
     return yield* Effect.mapError(
-      Schema.decodeUnknownEffect(Schema.fromJsonString(schema))(text),
+      Schema.decodeEffect(Schema.fromJsonString(schema))(text),
       ({ message }) => new BadFile({ file, problem: message })
     )
   }
