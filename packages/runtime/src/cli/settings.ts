@@ -49,7 +49,7 @@ const isSettable = (name: string): name is keyof typeof settable => Object.hasOw
 /** The flags as options of the runtime. */
 export const runtimeOptions = Effect.fnUntraced(function*(flags: {
   readonly engine: EngineName
-  readonly home: Option.Option<string>
+  readonly home: Option.Option<string> | undefined
   readonly set: Readonly<Record<string, string>>
 }) {
   const policy: Record<string, number> = {}
@@ -73,7 +73,7 @@ export const runtimeOptions = Effect.fnUntraced(function*(flags: {
   }
   return {
     engine: flags.engine,
-    ...(Option.isSome(flags.home) ? { home: flags.home.value } : {}),
+    ...(flags.home !== undefined && Option.isSome(flags.home) ? { home: flags.home.value } : {}),
     ...(threads === undefined ? {} : { threads }),
     ...(Object.keys(policy).length === 0 ? {} : { policy })
   } satisfies RuntimeOptions as RuntimeOptions
