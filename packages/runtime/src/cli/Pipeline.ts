@@ -72,7 +72,9 @@ export const checkKey = (file: string, code: string): string => {
 
 const compilerOptions = {
   target: "esnext",
-  module: "nodenext",
+  // a pipeline alone in a folder, without package.json, is a module all the same
+  module: "preserve",
+  moduleDetection: "force",
   lib: ["esnext"],
   types: ["node"],
   strict: true,
@@ -126,10 +128,10 @@ export const typeCheck = Effect.fn("typeCheck")(function*(file: string, scratch:
         child.on("error", (cause) =>
           resume(Effect.fail(new BadPipeline({ file, problem: `the type checker did not start: ${cause.message}` }))))
         child.on("close", (code) => {
-          const text = Buffer.concat(output).toString("utf8").trim()
-          resume(
-            code === 0 ? Effect.void : Effect.fail(new BadPipeline({ file, problem: `does not type-check\n${text}` }))
-          )
+          const diagnostics = Buffer.concat(output).toString("utf8").trim().split(/\n(?=\S)/)
+          const more = diagnostics.length > 5 ? [`... and ${diagnostics.length - 5} more`] : []
+          const problem = ["does not type-check", ...diagnostics.slice(0, 5), ...more].join("\n")
+          resume(code === 0 ? Effect.void : Effect.fail(new BadPipeline({ file, problem })))
         })
         return Effect.sync(() =>
           void child.kill()
