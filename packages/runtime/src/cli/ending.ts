@@ -23,8 +23,11 @@ const explain = (error: unknown): string =>
     ? error.stack ?? error.message
     : String(error)
 
-export const tellFailure = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+/** As a finaliser: an interruption is told too. */
+export const tellFailure = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
   Effect.sync(() => {
+    if (Exit.isSuccess(exit)) return
+    const { cause } = exit
     if (Cause.hasInterruptsOnly(cause)) return void process.stderr.write("interrupted; run again to continue\n")
     const failure = Cause.findErrorOption(cause)
     if (Option.isNone(failure)) process.stderr.write(`a bug in penchant, please report it:\n${Cause.pretty(cause)}\n`)

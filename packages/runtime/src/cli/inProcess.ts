@@ -24,7 +24,7 @@ export const main = (
     Effect.provide(layer(options)),
     Effect.provide(Bars.layer),
     Effect.provide(NodeServices.layer),
-    Effect.tapCause(tellFailure),
+    Effect.onExit(tellFailure),
     NodeRuntime.runMain({ disableErrorReporting: true, teardown: (exit, onExit) => onExit(exitCode(exit)) })
   )
 }

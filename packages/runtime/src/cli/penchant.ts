@@ -44,6 +44,6 @@ penchant.pipe(
   Command.run({ version }),
   Effect.provideService(CliOutput.Presenter, presenter),
   Effect.provide(NodeServices.layer),
-  Effect.tapCause(tellFailure),
+  Effect.onExit(tellFailure),
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: (exit, onExit) => onExit(exitCode(exit)) })
 )

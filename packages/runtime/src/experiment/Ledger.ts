@@ -57,6 +57,19 @@ const transaction = <A>(db: DatabaseSync, f: () => A): A => {
 
 const version = (rows: Rows): number => rows.get<{ readonly user_version: number }>("PRAGMA user_version")!.user_version
 
+/** The busy timeout does not cover the switch to WAL: of two processes that make the file at once, one must try again. */
+const useWal = (db: DatabaseSync): void => {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (let tries = 1;; tries++) {
+    try {
+      return db.exec("PRAGMA journal_mode = WAL")
+    } catch (cause) {
+      if (tries === 200 || !String(cause).includes("database is locked")) throw cause
+      Atomics.wait(pause, 0, 0, 50)
+    }
+  }
+}
+
 /** Opens or makes the file and brings its tables up to date. */
 export const open = Effect.fnUntraced(
   function*(file: string): Effect.fn.Return<Ledger["Service"], StoreError, Scope.Scope> {
@@ -68,7 +81,8 @@ export const open = Effect.fnUntraced(
     const found = yield* attempt(file, () => {
       // Reading first: a file that is no database must not be touched.
       const before = version(rows)
-      db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+      useWal(db)
+      db.exec("PRAGMA synchronous = FULL")
       if (before >= migrations.length) return before
       return transaction(db, () => {
         // Another process may have migrated since.
