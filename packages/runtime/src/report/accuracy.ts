@@ -100,7 +100,11 @@ const caption = (data: ReportData, arrangement: Arrangement): string => {
       }; whiskers: their range, which says nothing about other pairs.`
       : "Whiskers: 95 % bootstrap intervals over the held-out pairs, paired for the change; another order or another draw of training data is not in them.",
     shorterWins(data),
-    matched === undefined ? "" : `${grouped(matched)} of them are of nearly equal length.`,
+    matched === undefined || matched === 0
+      ? ""
+      : `${grouped(matched)} of them are of nearly equal length: there, one pair moves the accuracy by ${
+        fixed(1 / matched, 2)
+      }.`,
     accuracyChanges(arrangement)
   ].filter((part) => part !== "").join(" ")
 }

@@ -1,12 +1,13 @@
 // Panel: change of the chosen answers against change of the margin, held out; each run sets out from the origin.
 import * as Plot from "@observablehq/plot"
-import { type Figure, layoutOf, numeric, pane, panes, paneWidth, row, table, text } from "./figure.ts"
+import { type Figure, type Layout, layoutOf, numeric, pane, panes, paneWidth, row, table, text } from "./figure.ts"
 import { fixed, signed, span } from "./format.ts"
 import type { Html } from "./html.ts"
 import { endLabels, roomFor } from "./labels.ts"
 import type { ReportData } from "./ReportData.ts"
 import { type Arrangement, curveAlong, nameOf, scoreOf, type Series } from "./series.ts"
 import { axisX, axisY, colourOf, draw, extent, type Frame, gridX, gridY, inkOf, ring, ruleY, symbol } from "./svg.ts"
+import { viewsOf } from "./views.ts"
 
 interface Place {
   /** Undefined at the end of a run that kept no snapshots. */
@@ -83,7 +84,8 @@ const numbers = ({ series }: Arrangement): Html =>
     "small"
   )
 
-const caption = ({ replicateOver, replicates, series }: Arrangement, { x, y }: Frame): string => {
+/** `which` plot the frame is of. */
+const caption = ({ replicateOver, replicates, series }: Arrangement, { x, y }: Frame, which: string): string => {
   const ends = series.flatMap((one) => placesOf(one).at(-1) ?? [])
   const snapshots = ends.some(({ step }) => step !== undefined)
   const size = ([low, high]: readonly [number, number]): string => fixed(high - low, 2)
@@ -97,24 +99,26 @@ const caption = ({ replicateOver, replicates, series }: Arrangement, { x, y }: F
     `At the end the margin had changed by ${
       span(ends.map(({ margin }) => margin), (value) => signed(value, 2))
     } and the chosen answers by ${span(ends.map(({ chosen }) => chosen), (value) => signed(value, 2))} nats per token.`,
-    `The two scales differ: the plot is ${size(x.domain)} nats wide and ${size(y.domain)} high.`
+    `The two scales differ: ${which} is ${size(x.domain)} nats wide and ${size(y.domain)} high.`
   ].join(" ")
 }
 
-/** Undefined where no change against a start was measured. */
-export const displacementFigure = (_: ReportData, arrangement: Arrangement): Figure | undefined => {
-  const { facets, names, series } = arrangement
-  const all: ReadonlyArray<{ readonly margin: number | undefined; readonly chosen: number | undefined }> = series
-    .flatMap(
-      (one) => [...placesOf(one), ...replicatesOf(one)]
-    )
-  if (!series.some((one) => placesOf(one).length > 0)) return undefined
-  const x = extent([0, ...all.flatMap(({ margin }) => margin ?? [])], 0.08)
-  const y = extent([0, ...all.flatMap(({ chosen }) => chosen ?? [])])
-  const layout = layoutOf(facets.length)
-  const frame: Frame = {
+const reach = (series: Series): ReadonlyArray<number> => {
+  const places = placesOf(series)
+  return [
+    Math.max(0, ...places.map(({ margin }) => Math.abs(margin))),
+    Math.max(0, ...places.map(({ chosen }) => Math.abs(chosen)))
+  ]
+}
+
+const frameOf = (series: ReadonlyArray<Series>, names: ReadonlyArray<string>, layout: Layout): Frame => {
+  const places = series.flatMap(placesOf)
+  const ends = series.flatMap(replicatesOf)
+  const x = extent([0, ...places.map(({ margin }) => margin), ...ends.flatMap(({ margin }) => margin ?? [])], 0.08)
+  const y = extent([0, ...places.map(({ chosen }) => chosen), ...ends.flatMap(({ chosen }) => chosen ?? [])])
+  return {
     width: paneWidth[layout],
-    height: layout === "one" ? 440 : 330,
+    height: { one: 440, two: 400, three: 330 }[layout],
     marginLeft: 44,
     marginRight: roomFor(names) - 14,
     marginTop: 26,
@@ -122,13 +126,25 @@ export const displacementFigure = (_: ReportData, arrangement: Arrangement): Fig
     x: { domain: [x.low, x.high] },
     y: { domain: [y.low, y.high] }
   }
-  const drawn = facets.map((facet) => pane(facet.label, plot(series.filter((one) => one.facet === facet), frame)))
+}
+
+/** Undefined where no change against a start was measured. */
+export const displacementFigure = (_: ReportData, arrangement: Arrangement): Figure | undefined => {
+  const { names, series } = arrangement
+  if (!series.some((one) => placesOf(one).length > 0)) return undefined
+  const views = viewsOf(arrangement, reach)
+  const layout = layoutOf(views.length)
+  const drawn = views.map((view) => pane(view.label, plot(view.series, frameOf(view.scale, names, layout))))
   return {
     id: "displacement",
     heading: "Does the margin grow, and what becomes of the chosen answers?",
     beside: layout === "one",
     plots: panes(layout, drawn),
-    caption: caption(arrangement, frame),
+    caption: caption(
+      arrangement,
+      frameOf(series, names, layout),
+      views.length === 1 ? "the plot" : views[0]!.scale === views[1]!.scale ? "each plot" : "the first plot"
+    ),
     numbers: numbers(arrangement)
   }
 }

@@ -8,6 +8,7 @@ import type { ReportData } from "./ReportData.ts"
 import { type Along, type Arrangement, curveAlong, metricAlong, nameOf, scoreOf, type Series } from "./series.ts"
 import { pairsOf } from "./statements.ts"
 import { axisX, axisY, colourOf, draw, extent, type Frame, gridY, ring, symbol } from "./svg.ts"
+import { viewsOf } from "./views.ts"
 
 type Side = "chosen" | "rejected"
 const sides: ReadonlyArray<Side> = ["chosen", "rejected"]
@@ -113,16 +114,23 @@ const caption = (data: ReportData, { replicateOver, replicates, series }: Arrang
   ].filter((part) => part !== "").join(" ")
 }
 
-/** Undefined where no run was trained on pairs. */
-export const likelihoodFigure = (data: ReportData, arrangement: Arrangement): Figure | undefined => {
-  const { facets, names, series } = arrangement
+/** From the least to the most likely, in nats per token. */
+const reach = (series: Series): ReadonlyArray<number> => {
+  const values = sides.flatMap((side) => [...training(series, side), ...heldOut(series, side)].map(({ mean }) => mean))
+  return [values.length === 0 ? 0 : Math.max(...values) - Math.min(...values)]
+}
+
+const frameOf = (
+  series: ReadonlyArray<Series>,
+  starts: ReadonlyArray<number>,
+  names: ReadonlyArray<string>,
+  height: number
+): Frame => {
   const all = series.flatMap((one) => sides.flatMap((side) => [...training(one, side), ...heldOut(one, side)]))
-  if (all.length === 0) return undefined
-  const starts = sides.flatMap((side) => data.start?.scores[`${side}LogProb`] ?? [])
   const y = extent([...all.flatMap(({ high, low }) => [high, low]), ...starts], 0.04)
-  const frame: Frame = {
+  return {
     width: paneWidth.two,
-    height: facets.length > 1 ? 250 : 340,
+    height,
     marginLeft: 44,
     marginRight: roomFor(names),
     marginTop: 12,
@@ -130,14 +138,25 @@ export const likelihoodFigure = (data: ReportData, arrangement: Arrangement): Fi
     x: { domain: [0, Math.max(...all.map(({ step }) => step))] },
     y: { domain: [y.low, y.high] }
   }
-  const drawn = facets.flatMap((facet) =>
-    sides.map((side) =>
+}
+
+/** Undefined where no run was trained on pairs. */
+export const likelihoodFigure = (data: ReportData, arrangement: Arrangement): Figure | undefined => {
+  const { facets, names, series } = arrangement
+  if (!series.some((one) => sides.some((side) => training(one, side).length + heldOut(one, side).length > 0))) {
+    return undefined
+  }
+  const start = (side: Side): number | undefined => data.start?.scores[`${side}LogProb`]
+  const starts = sides.flatMap((side) => start(side) ?? [])
+  const drawn = viewsOf(arrangement, reach).flatMap((view) => {
+    const frame = frameOf(view.scale, starts, names, facets.length > 1 ? 250 : 340)
+    return sides.map((side) =>
       pane(
-        `${facet.label === "" ? "" : `${facet.label}: `}${side} answers, nats per token`,
-        plot(series.filter((one) => one.facet === facet), side, data.start?.scores[`${side}LogProb`], frame)
+        `${view.label === "" ? "" : `${view.label}: `}${side} answers, nats per token`,
+        plot(view.series, side, start(side), frame)
       )
     )
-  )
+  })
   return {
     id: "likelihood",
     heading: "How likely are the answers, step by step?",

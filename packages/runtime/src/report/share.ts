@@ -117,7 +117,7 @@ export const shareFigure = (_: ReportData, arrangement: Arrangement): Figure | u
       "together from the start (0) towards less likely. Pull: size of the gradient on an answer, as a multiple of its",
       "size at the start. Lines that coincide are dashed in turn.",
       ...(dots.length === 0 ? [] : [
-        "Dots are measured: each training step at the mean log-ratio of its pairs, whose answers differ in length."
+        "Dots are measured: each training step whose mean log-ratio lies in this range, over answers of unequal length."
       ])
     ].join(" "),
     numbers: table(

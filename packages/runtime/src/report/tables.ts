@@ -67,7 +67,7 @@ export const recipeSection = (data: ReportData): Html | undefined => {
   }</dl>${differing.length > 0 && details(`By run: ${list(differing)}`, byRun())}`
 }
 
-export const stepsTable = (steps: ReportData["steps"]): Html =>
+const everyStep = (steps: ReportData["steps"]): Html =>
   table(
     [...text("step", "kind", "verdict"), ...numeric("time"), ...text("digest")],
     steps.map(({ digest, kind, label, seconds: took, verdict }) =>
@@ -75,3 +75,18 @@ export const stepsTable = (steps: ReportData["steps"]): Html =>
     ),
     "small"
   )
+
+/** Up to here every step is shown at once; beyond, kinds with their times, and the steps on demand. */
+const fewSteps = 16
+
+export const stepsSection = (steps: ReportData["steps"]): Html => {
+  if (steps.length <= fewSteps) return everyStep(steps)
+  const kinds = [...Map.groupBy(steps, ({ kind }) => kind)].map(([kind, all]) => {
+    const verdicts = [...Map.groupBy(all, ({ verdict }) => verdict)]
+      .map(([verdict, some]) => `${grouped(some.length)} ${verdict}`)
+    return row(kind, grouped(all.length), verdicts.join(", "), seconds(all.reduce((sum, at) => sum + at.seconds, 0)))
+  })
+  return html`${table([...text("kind"), ...numeric("steps"), ...text("verdict"), ...numeric("time")], kinds, "small")}${
+    details(`All ${count(steps.length, "step")}`, everyStep(steps))
+  }`
+}

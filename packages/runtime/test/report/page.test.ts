@@ -119,7 +119,9 @@ describe("the page of the quickstart", () => {
     expect(captionOf(page, "accuracy")).toContain(
       "The interval of the change covers zero for dil-lsif, dil-bce, dil-ukl, dpo and simpo; it does not for dpo(ratio=mean) (+0.008 to +0.117)."
     )
-    expect(captionOf(page, "accuracy")).toContain("scores 0.59 on these pairs. 42 of them are of nearly equal length.")
+    expect(captionOf(page, "accuracy")).toContain(
+      "scores 0.59 on these pairs. 42 of them are of nearly equal length: there, one pair moves the accuracy by 0.02."
+    )
     const one = quickstart.runs[0]!
     const raised = { ...one, scores: { ...one.scores, chosenChange: 0.2, accuracyChangeLow: -0.1 } }
     const other = open(withRuns([raised, quickstart.runs[1]!]))
@@ -156,6 +158,27 @@ describe("the page of the quickstart", () => {
     expect(data).toContain("5 prompts cut on the left; 1 dropped: too long")
     expect(textOf(page.querySelector("#recipe"))).toContain("learningRate2e-3")
     expect(rowsOf(page, "#steps")[2]).toEqual(["sft", "train", "run", "9.4 s", "c2d19ab0ffde"])
+  })
+})
+
+describe("runs that reach much farther than the others", () => {
+  const runs = quickstart.runs.map((run, i) => {
+    if (i !== 5) return run
+    const curve = { ...run.curve!, chosenChange: [-5, -9, -13, -17] }
+    const metrics = run.metrics.map((at) => ({ ...at, "logps_per_token/chosen": -0.4 * at.step }))
+    return { ...run, curve, metrics }
+  })
+  const page = open(withRuns(runs))
+  const namesIn = (svg: Element): ReadonlyArray<string> =>
+    [...svg.querySelectorAll("text")].map((node) => textOf(node)).filter((name) => /^(dil|dpo|simpo)/.test(name))
+
+  it.each(["likelihood", "displacement"])("are left out of a second look: %s", (id) => {
+    const headings = [...page.querySelectorAll(`#${id} h4`)].map((node) => textOf(node))
+    const svgs = [...page.querySelectorAll(`#${id} svg`)]
+    expect(headings[0]).toMatch(/^all/)
+    expect(headings.at(-1)).toMatch(/^closer, without dpo\(ratio=mean\)/)
+    expect(namesIn(svgs[0]!)).toHaveLength(6)
+    expect(namesIn(svgs.at(-1)!).toSorted()).toEqual(["dil-bce", "dil-lsif", "dil-ukl", "dpo", "simpo"])
   })
 })
 
