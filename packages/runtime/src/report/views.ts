@@ -12,7 +12,7 @@ export interface View {
 }
 
 /** How many medians a series reaches before it is left out of the second look. */
-const far = 4
+const far = 5
 
 /** `reach`: how far a series goes along each axis, 0 or more. At least two remain. */
 const withoutFar = (
