@@ -57,4 +57,4 @@ const defaults: Recipe = {
 
 /** Fills in the defaults. Throws when a value is out of range: a mistake in the pipeline file, shown with its field. */
 export const recipe = (options: RecipeOptions = {}): Recipe =>
-  Schema.decodeUnknownSync(Recipe)({ ...defaults, ...options })
+  Schema.decodeSync(Recipe)({ ...defaults, ...options })

@@ -1,4 +1,5 @@
 // Every mistake below must not compile, and everything else must: checked by tsc as part of `check`, never run.
+// @effect-diagnostics floatingEffect:off missingEffectContext:off missingEffectError:off
 import {
   chosenLogProb,
   compare,

@@ -3,6 +3,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -49,8 +50,7 @@ export const conformance = Command.make(
         folder: path.resolve(flags.folder),
         model: path.resolve(flags.model)
       }).pipe(
-        Effect.provide(layer(flags.engine, threads === undefined ? {} : { threads })),
-        Effect.provide(Bars.layer)
+        Effect.provide(Layer.merge(layer(flags.engine, threads === undefined ? {} : { threads }), Bars.layer))
       )
       const failed = checks.filter(({ pass }) => !pass).map(({ name }) => name)
       if (flags.json) printJson({ engine: name, checks, skipped })

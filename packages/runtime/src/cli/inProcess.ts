@@ -3,6 +3,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Bars from "../platform/Bars.ts"
@@ -21,9 +22,7 @@ export const main = (
   const command = `node ${path.relative(process.cwd(), file)}`
   fromExports(file, exports).pipe(
     Effect.flatMap((pipeline) => runPipeline(pipeline, { ...options, command })),
-    Effect.provide(layer(options)),
-    Effect.provide(Bars.layer),
-    Effect.provide(NodeServices.layer),
+    Effect.provide(layer(options).pipe(Layer.provideMerge(Bars.layer), Layer.provideMerge(NodeServices.layer))),
     Effect.onExit(tellFailure),
     NodeRuntime.runMain({ disableErrorReporting: true, teardown: (exit, onExit) => onExit(exitCode(exit)) })
   )

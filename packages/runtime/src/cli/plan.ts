@@ -1,6 +1,7 @@
 // `penchant plan FILE`: what a run would do and why, before anything runs. Offline; writes nothing but file digests.
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { duration } from "../platform/duration.ts"
 import { Progress } from "../platform/Progress.ts"
 import { json, print, printJson } from "./output.ts"
@@ -55,5 +56,5 @@ export const plan = Command.make("plan", { file, engine, home, set, json }, (fla
             seconds > 0 ? `; about ${duration(seconds)} by earlier runs` : ""
           }`
       )
-    }).pipe(Effect.provide(layer(options)), Effect.provide(Progress.silent))
+    }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Progress.silent))))
   })).pipe(Command.withDescription("Say what a run would do, and why, without running anything"))

@@ -3,6 +3,7 @@ import type { AnyStep } from "@penchant/dsl/Step"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -106,6 +107,6 @@ export const preview = Command.make(
           }
           print("")
         }
-      }).pipe(Effect.provide(layer(options)), Effect.provide(Bars.layer))
+      }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Bars.layer))))
     })
 ).pipe(Command.withDescription("Show pairs as the model will see them, with the tokens that the loss reads"))

@@ -3,6 +3,7 @@ import type { AnyStep } from "@penchant/dsl/Step"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as path from "node:path"
 import { numerics } from "../compute/numerics.ts"
@@ -77,5 +78,5 @@ export const report = Command.make("report", { file, out, engine, home, set, jso
       }
       const missing = nodes.length - outcomes.size
       if (missing > 0) print(`${missing} of ${nodes.length} steps have not run; the report is about the rest`)
-    }).pipe(Effect.provide(layer(options)), Effect.provide(Progress.silent))
+    }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Progress.silent))))
   })).pipe(Command.withDescription("Write the HTML report of what has run, without running anything"))

@@ -4,6 +4,7 @@ import { Executor } from "@penchant/dsl/Step"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { numerics } from "../compute/numerics.ts"
@@ -106,7 +107,7 @@ export const run = Command.make("run", { file, engine, home, set, only, json }, 
     yield* Effect.gen(function*() {
       const pipeline = yield* load(flags.file)
       yield* runPipeline(pipeline, { ...options, only: flags.only, json: flags.json, command })
-    }).pipe(Effect.provide(layer(options)), Effect.provide(Bars.layer))
+    }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Bars.layer))))
   })).pipe(
     Command.withDescription("Run a pipeline: what is in the store is not run again, what was interrupted goes on"),
     Command.withExamples([

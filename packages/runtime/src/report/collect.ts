@@ -71,7 +71,10 @@ const PairsMeta = Schema.Struct({ count: Schema.Int, dropped: Counts })
 const CountMeta = Schema.Struct({ count: Schema.Int })
 const TokensMeta = Schema.Struct({ count: Schema.Int, tokens: Schema.Int })
 const TokensReport = Schema.fromJsonString(
-  Schema.Struct({ dropped: Counts, cut: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown)) })
+  Schema.Struct({
+    dropped: Counts,
+    cut: Schema.Struct({ prompt: Schema.Int, chosen: Schema.Int, rejected: Schema.Int })
+  })
 )
 
 /** One entry per data set that was read: what was dropped, how it was split, what tokenising did to the parts. */
@@ -89,10 +92,14 @@ const dataRead = (steps: ReadonlySet<AnyStep>, found: Sources["found"]): Readonl
       const at = found(step)
       if (at === undefined) continue
       const { count, tokens } = Schema.decodeUnknownSync(TokensMeta)(at.meta)
-      const text = at.text("report.json")
-      const dropped = text === undefined ? {} : Schema.decodeUnknownSync(TokensReport)(text).dropped
+      const { cut, dropped } = Schema.decodeUnknownSync(TokensReport)(at.text("report.json"))
       const name = step.inputs["data"]!.kind === "split" ? step.inputs["data"]!.title.replace(/^split /, "") : "all"
-      parts.set(name, { name, pairs: count, tokens, dropped })
+      const truncated = {
+        "prompts cut on the left": cut.prompt,
+        "chosen answers cut": cut.chosen,
+        "rejected answers cut": cut.rejected
+      }
+      parts.set(name, { name, pairs: count, tokens, truncated, dropped })
       const { maxLength, truncation } = step.parameters as { readonly maxLength: number; readonly truncation: string }
       notes.add(`At most ${maxLength} tokens of prompt and answer; what is longer: ${truncation}.`)
       const { by } = (step.inputs["data"]!.parameters ?? {}) as { readonly by?: string }

@@ -16,9 +16,9 @@ describe("a run that is stopped", () => {
   }, 60_000)
   afterAll(close)
 
-  const resumed = async (home: string): Promise<void> => {
+  const resumed = async (home: string): Promise<string> => {
     const again = document(await run("run", "p.ts", "--json", "--home", home, "--set", "checkpointEvery=10"))
-    assert.strictEqual(trainedOf(again), whole)
+    return trainedOf(again)
   }
   const untilTraining = (home: string) => {
     const running = start("run", "p.ts", "--home", home, "--set", "checkpointEvery=10")
@@ -36,7 +36,7 @@ describe("a run that is stopped", () => {
       const scratch = path.join(directory, signal, "scratch")
       const kept = fs.readdirSync(scratch, { recursive: true, encoding: "utf8" })
       assert.isTrue(kept.some((name) => name.endsWith("cursor.json")), `no checkpoint among ${kept.join(", ")}`)
-      await resumed(signal)
+      assert.strictEqual(await resumed(signal), whole)
     }
   )
 
@@ -47,7 +47,7 @@ describe("a run that is stopped", () => {
       child.kill("SIGKILL")
       await ended
     }
-    await resumed("killed")
+    assert.strictEqual(await resumed("killed"), whole)
   })
 
   it("runs a step once when two processes ask for it", async () => {
