@@ -33,7 +33,7 @@ const objectives = [
   dil.ukl(),
   dpo({ beta: 0.1 }),
   simpo({ beta: 2, gamma: 0.5 }),
-  dpo({ ratio: "mean" })
+  dpo({ beta: 2, ratio: "mean" })
 ]
 const metrics = [
   preferenceAccuracy(test, { against: start }),
@@ -41,7 +41,7 @@ const metrics = [
   rejectedLogProb(test, { against: start }),
   margin(test, { against: start })
 ] as const
-const recipe = { learningRate: 2e-3, schedule: "constant", epochs: 2, batchSize: 16, snapshots: 4 } as const
+const recipe = { learningRate: 2e-3, schedule: "constant", batchSize: 16, snapshots: 3 } as const
 
 /** The row that every other is read against. */
 export const before = evaluate(start, metrics)
