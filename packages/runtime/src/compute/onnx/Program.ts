@@ -43,6 +43,8 @@ export interface Program {
   /** Gives `value` a name outside. */
   readonly output: (name: string, value: string, type: ElementType) => void
   readonly constant: (type: ElementType, values: ReadonlyArray<number>, shape?: ReadonlyArray<number>) => string
+  /** To sizes of which one may be -1. They are an input, so that onnxruntime cannot infer shapes from them (see above). */
+  readonly reshape: (x: string, ...sizes: ReadonlyArray<number>) => string
   /** Computes something once per key. */
   readonly once: <A>(key: string, make: () => A) => A
   readonly finish: () => Model
@@ -69,6 +71,11 @@ const bytesOf: Record<ElementType, (values: ReadonlyArray<number>) => ArrayBuffe
   int64: (values) => BigInt64Array.from(values, BigInt)
 }
 
+/** Inputs that hold the sizes of a `reshape`, the same in every run. */
+const sizesName = (sizes: ReadonlyArray<number>): string => `sizes ${sizes.join(" ")}`
+export const sizesOf = (name: string): ReadonlyArray<number> | undefined =>
+  name.startsWith("sizes ") ? name.split(" ").slice(1).map(Number) : undefined
+
 const irVersion = 10
 const opset = 21
 
@@ -84,13 +91,15 @@ export const program = (): Program => {
     nodes.push({ operator, inputs: taken, outputs: names, attributes })
     return names
   }
+  const input: Program["input"] = (name, type) => {
+    inputs.set(name, { name, type })
+    return name
+  }
   return {
     nodes: add,
     node: (operator, taken, attributes) => add(operator, taken, 1, attributes)[0]!,
-    input: (name, type) => {
-      inputs.set(name, { name, type })
-      return name
-    },
+    input,
+    reshape: (x, ...sizes) => add("Reshape", [x, input(sizesName(sizes), "int64")], 1)[0]!,
     output: (name, value, type) => void outputs.push({ name, value, type }),
     constant: (type, values, shape = [values.length]) => {
       const name = `${type} [${shape}] ${values}`

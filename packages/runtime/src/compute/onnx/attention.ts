@@ -10,11 +10,15 @@ import { type Block, blocksOf } from "./tiles.ts"
 interface BlockValues extends Block {
   /** [kvHeads, keys, headDim] */
   readonly k: string
-  /** [kvHeads, shared * rows, keys] */
+  /** [kvHeads, rows * shared, keys] */
   readonly p: string
 }
 
-type Kept = ReadonlyArray<BlockValues>
+interface Kept {
+  /** [kvHeads, R, shared * headDim] */
+  readonly rows: string
+  readonly blocks: ReadonlyArray<BlockValues>
+}
 
 const product = (
   { node }: Program,
@@ -30,15 +34,10 @@ const product = (
     ? node("MatMul", [a, b])
     : node("FusedMatMul", [a, b], { alpha: { float: alpha }, transA: Number(transA), transB: Number(transB) })
 
-const shapeOf = ({ node, constant }: Program) => ({
-  reshape: (x: string, ...shape: ReadonlyArray<number>) => node("Reshape", [x, constant("int64", shape)])
-})
-
 /** The layout of one attention: everything that depends on its numbers of heads. */
 const layoutOf = (context: Context, { heads, kvHeads }: AttentionAttributes, asking: "all" | "predicting") => {
   const { layout, program } = context
-  const { constant, input, node, nodes, once } = program
-  const { reshape } = shapeOf(program)
+  const { constant, input, node, nodes, once, reshape } = program
   const shared = heads / kvHeads
   const tiles = input("tiles", "int64")
   const cut = asking === "all" ? tiles : input("predicting", "int64")
@@ -46,23 +45,25 @@ const layoutOf = (context: Context, { heads, kvHeads }: AttentionAttributes, ask
   const tileCount = layout.groups * (layout.promptTiles + layout.branches)
   return {
     blocks,
-    /** [R, heads * width] -> per block [kvHeads, shared * rows, width] */
-    queries: (x: string, width: number): ReadonlyArray<string> => {
-      const byHead = node("Transpose", [reshape(x, -1, kvHeads, shared, width)], { perm: [1, 2, 0, 3] })
-      return nodes("Split", [byHead, cut], blocks.length, { axis: 2 }).map((part) => reshape(part, kvHeads, -1, width))
+    /** [R, heads * width] -> `rows` [kvHeads, R, shared * width], and per block [kvHeads, rows * shared, width]. */
+    queries: (x: string, width: number) => {
+      const rows = node("Transpose", [reshape(x, -1, kvHeads, shared * width)], { perm: [1, 0, 2] })
+      const parts = nodes("Split", [rows, cut], blocks.length, { axis: 1 })
+      return { rows, parts: parts.map((part) => reshape(part, kvHeads, -1, width)) }
     },
     /**
-     * The same transposed, [kvHeads, width, shared * rows]: the left factor of what keys and values get. A plain product
-     * of these is faster than one that transposes, and a block without rows gives zeros, which FusedMatMul does not fill in.
+     * The `rows` of `queries` -> per block [kvHeads, width, rows * shared]: as left factors they make plain products, which
+     * are faster than those that transpose, and zero for a block without rows, where FusedMatMul does not fill its result.
      */
-    turnedQueries: (x: string, width: number): ReadonlyArray<string> => {
-      const byHead = node("Transpose", [reshape(x, -1, kvHeads, shared, width)], { perm: [1, 3, 2, 0] })
-      return nodes("Split", [byHead, cut], blocks.length, { axis: 3 }).map((part) => reshape(part, kvHeads, width, -1))
+    turned: (rows: string, width: number): ReadonlyArray<string> => {
+      const sizes = once(`${cut} by ${shared}`, () => node("Mul", [cut, constant("int64", [shared], [])]))
+      const byHead = node("Transpose", [reshape(rows, kvHeads, -1, width)], { perm: [0, 2, 1] })
+      return nodes("Split", [byHead, sizes], blocks.length, { axis: 2 })
     },
     /** The inverse of `queries`. */
     joinQueries: (parts: ReadonlyArray<string>, width: number): string => {
-      const byHead = node("Concat", parts.map((part) => reshape(part, kvHeads, shared, -1, width)), { axis: 2 })
-      return reshape(node("Transpose", [byHead], { perm: [2, 0, 1, 3] }), -1, heads * width)
+      const byHead = node("Concat", parts.map((part) => reshape(part, kvHeads, -1, shared * width)), { axis: 1 })
+      return reshape(node("Transpose", [byHead], { perm: [1, 0, 2] }), -1, heads * width)
     },
     /** [T, kvHeads, width] -> per block [kvHeads, keys, width] */
     keys: (x: string): ReadonlyArray<string> => {
@@ -99,20 +100,20 @@ export const attention: Lowering<"attention"> = (node, context) => {
   const { attributes, inputs, outputs } = node
   const { program } = context
   const { headDim, kvHeads, scale } = attributes
-  const { reshape } = shapeOf(program)
+  const { reshape } = program
   const heads = layoutOf(context, attributes, askingOf(node))
   const queries = heads.queries(context.of(inputs.q), headDim)
   const keys = heads.keys(reshape(context.of(inputs.k), -1, kvHeads, headDim))
   const values = heads.keys(reshape(context.of(inputs.v), -1, kvHeads, headDim))
   const blocks = heads.blocks.map((block, i): BlockValues => {
-    const [q, k] = [queries[i]!, keys[i]!]
+    const [q, k] = [queries.parts[i]!, keys[i]!]
     const scores = product(program, q, k, { transB: true, alpha: scale })
     const masked = block.mask === undefined ? scores : program.node("Add", [scores, heads.mask(block.mask)])
     return { ...block, k, p: program.node("Softmax", [masked], { axis: -1 }) }
   })
   const parts = blocks.map(({ p }, i) => product(program, p, values[i]!, {}))
   context.bind(outputs.y, heads.joinQueries(parts, headDim))
-  context.keep(outputs.saved, blocks satisfies Kept)
+  context.keep(outputs.saved, { rows: queries.rows, blocks } satisfies Kept)
 }
 
 /**
@@ -123,10 +124,10 @@ export const attentionBackward: Lowering<"attentionBackward"> = (node, context) 
   const { attributes, inputs, outputs } = node
   const { program } = context
   const { headDim, heads: count, kvHeads, scale } = attributes
-  const { reshape } = shapeOf(program)
+  const { reshape } = program
   const { constant, once } = program
   const heads = layoutOf(context, attributes, askingOf(node))
-  const blocks = context.kept(inputs.saved) as Kept
+  const { blocks, rows } = context.kept(inputs.saved) as Kept
   const wide = headDim + 1
 
   const cotangent = context.of(inputs.cotangent)
@@ -136,9 +137,8 @@ export const attentionBackward: Lowering<"attentionBackward"> = (node, context) 
   ], { keepdims: 1 })
   const widened = program.node("Concat", [reshape(cotangent, -1, count, headDim), through], { axis: 2 })
   const cotangents = heads.queries(widened, wide)
-  const turnedCotangents = heads.turnedQueries(cotangent, headDim)
-  const scaled = program.node("Mul", [context.of(inputs.q), constant("float32", [scale], [])])
-  const turnedQueries = heads.turnedQueries(scaled, headDim)
+  const turnedQueries = heads.turned(rows, headDim)
+  const turnedCotangents = heads.turned(cotangents.rows, wide)
   const minusOnes = once(`minus ones ${kvHeads}`, () => {
     const rows = program.node("Shape", [program.input("tokens", "int32")])
     const shape = program.node("Concat", [rows, constant("int64", [kvHeads, 1])], { axis: 0 })
@@ -148,7 +148,7 @@ export const attentionBackward: Lowering<"attentionBackward"> = (node, context) 
     program.node("Concat", [reshape(context.of(inputs.v), -1, kvHeads, headDim), minusOnes], { axis: 2 })
   )
   const parts = blocks.map(({ k, p }, i) => {
-    const s = program.node("Mul", [p, product(program, cotangents[i]!, values[i]!, { transB: true })])
+    const s = program.node("Mul", [p, product(program, cotangents.parts[i]!, values[i]!, { transB: true })])
     return {
       q: product(program, s, k, { alpha: scale }),
       k: program.node("MatMul", [turnedQueries[i]!, s]),
@@ -156,6 +156,10 @@ export const attentionBackward: Lowering<"attentionBackward"> = (node, context) 
     }
   })
   context.bind(outputs.q, heads.joinQueries(parts.map(({ q }) => q), headDim))
-  context.bind(outputs.k, heads.sumKeys(parts.map(({ k }) => k), headDim))
-  context.bind(outputs.v, heads.sumKeys(parts.map(({ v }) => v), headDim))
+  const keyGradients = heads.sumKeys(parts.map(({ k }) => k), headDim)
+  context.bind(outputs.k, program.node("Mul", [keyGradients, constant("float32", [scale], [])]))
+  // The last row of each head is the product with D: cut off once for all blocks.
+  const all = reshape(heads.sumKeys(parts.map(({ v }) => v), wide), -1, kvHeads, wide)
+  const [from, to, axis] = [[0], [headDim], [2]].map((at) => constant("int64", at)) as [string, string, string]
+  context.bind(outputs.v, reshape(program.node("Slice", [all, from, to, axis]), -1, kvHeads * headDim))
 }

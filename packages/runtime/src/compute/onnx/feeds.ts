@@ -5,14 +5,18 @@ import type { Batch } from "../Batch.ts"
 import type { FusedInputs, FusedLoss } from "../Engine.ts"
 import type { Input } from "../Graph.ts"
 import { objectiveInput } from "./objective.ts"
+import { sizesOf } from "./Program.ts"
 import { causalMask, type Layout, predictingSizes, tileSizes } from "./tiles.ts"
 
 export type Feeds = Record<string, Tensor>
 
-/** Small non-negative integers as int64, without a BigInt for each. */
+/** Small integers as int64, without a BigInt for each. */
 const int64 = (values: ArrayLike<number>): Tensor => {
   const words = new Int32Array(2 * values.length)
-  for (let i = 0; i < values.length; i++) words[2 * i] = values[i]!
+  for (let i = 0; i < values.length; i++) {
+    words[2 * i] = values[i]!
+    words[2 * i + 1] = values[i]! >> 31
+  }
   return new Tensor("int64", new BigInt64Array(words.buffer), [values.length])
 }
 const int32 = (values: Int32Array): Tensor => new Tensor("int32", values, [values.length])
@@ -27,7 +31,9 @@ export const batchFeeds = (batch: Batch, layout: Layout, wanted: ReadonlyArray<s
   const perGroup = layout.promptTiles + layout.branches
   const feeds: Feeds = {}
   for (const name of wanted) {
-    if (name in fields) feeds[name] = fields[name as keyof typeof fields](batch[name as keyof typeof fields])
+    const shape = sizesOf(name)
+    if (shape !== undefined) feeds[name] = int64(shape)
+    else if (name in fields) feeds[name] = fields[name as keyof typeof fields](batch[name as keyof typeof fields])
     else if (name === "tiles") feeds[name] = int64(sizes)
     else if (name === "predicting") feeds[name] = int64(predictingSizes(batch, layout))
     else if (name.startsWith("mask ")) {

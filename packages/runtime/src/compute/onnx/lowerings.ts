@@ -2,23 +2,26 @@
 import type { OperationName } from "../Graph.ts"
 import { attention, attentionBackward } from "./attention.ts"
 import type { Context, Lowering } from "./Lowering.ts"
+import type { Program } from "./Program.ts"
 
 const float = (value: number) => ({ float: value })
 
-/** op(a) op(b) + c as one Gemm; a transposed left factor is laid out first, which its kernel is 1.2 times faster for. */
+/** op(a) op(b) + c */
 const gemm = (
   { program }: Context,
   a: string,
   b: string,
   { c, transA, transB }: { readonly c: string | undefined; readonly transA: boolean; readonly transB: boolean }
-): string => {
-  const left = transA ? program.node("Transpose", [a], { perm: [1, 0] }) : a
-  return program.node("Gemm", c === undefined ? [left, b] : [left, b, c], { transB: Number(transB) })
-}
+): string =>
+  program.node("Gemm", c === undefined ? [a, b] : [a, b, c], { transA: Number(transA), transB: Number(transB) })
 
 /** Indices as ScatterND and flat arithmetic want them. */
 const wide = ({ program }: Context, indices: string): string =>
   program.once(`int64 ${indices}`, () => program.node("Cast", [indices], { to: 7 }))
+
+/** QuickGelu with alpha 1. The gradient reads what the forward pass made. */
+const silu = ({ node, once }: Program, x: string): string =>
+  once(`silu ${x}`, () => node("QuickGelu", [x], { alpha: float(1) }))
 
 const flatEntries = (context: Context, predictor: string, targets: string, vocabulary: number): string => {
   const { constant, node, once } = context.program
@@ -98,31 +101,31 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
   sumRows: ({ inputs: { x }, outputs: { y } }, { bind, of, program: { constant, node } }) =>
     bind(y, node("ReduceSum", [of(x), constant("int64", [0])], { keepdims: 0 })),
 
-  // QuickGelu with alpha 1 is silu.
-  swiglu: ({ inputs: { gate, up }, outputs: { y } }, { bind, of, program: { node } }) =>
-    bind(y, node("Mul", [node("QuickGelu", [of(gate)], { alpha: float(1) }), of(up)])),
+  swiglu: ({ inputs: { gate, up }, outputs: { y } }, { bind, of, program }) =>
+    bind(y, program.node("Mul", [silu(program, of(gate)), of(up)])),
 
-  swigluBackward: ({ inputs, outputs }, { bind, of, program: { constant, node } }) => {
+  swigluBackward: ({ inputs, outputs }, { bind, of, program }) => {
+    const { constant, node } = program
     const [cotangent, gate, up] = [of(inputs.cotangent), of(inputs.gate), of(inputs.up)]
     const s = node("Sigmoid", [gate])
-    const z = node("Mul", [gate, s])
+    const z = silu(program, gate)
     const rest = node("Mul", [s, node("Sub", [constant("float32", [1], []), z])])
     bind(outputs.up, node("Mul", [cotangent, z]))
     bind(outputs.gate, node("Mul", [node("Mul", [cotangent, up]), node("Add", [z, rest])]))
   },
 
   tokenLogProb: ({ inputs, outputs }, context) => {
-    const { bind, keep, of, program: { constant, node } } = context
+    const { bind, keep, of, program: { node, reshape } } = context
     const logits = gemm(context, of(inputs.hidden), of(inputs.head), { c: undefined, transA: false, transB: true })
     const logSoftmax = node("LogSoftmax", [logits], { axis: -1 })
     const vocabulary = inputs.head.shape[0] as number
     const entries = flatEntries(context, of(inputs.predictor), of(inputs.targets), vocabulary)
-    bind(outputs.logProb, node("Gather", [node("Reshape", [logSoftmax, constant("int64", [-1])]), entries]))
+    bind(outputs.logProb, node("Gather", [reshape(logSoftmax, -1), entries]))
     keep(outputs.saved, logSoftmax)
   },
 
   tokenLogProbBackward: ({ inputs, outputs }, context) => {
-    const { bind, kept, of, program: { constant, node }, takeSum } = context
+    const { bind, kept, of, program: { constant, node, reshape }, takeSum } = context
     const logSoftmax = kept(inputs.saved) as string
     const [cotangent, predictor] = [of(inputs.cotangent), of(inputs.predictor)]
     const entries = flatEntries(context, predictor, of(inputs.targets), inputs.head.shape[0] as number)
@@ -136,9 +139,9 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
     ], add)
     const spread = node("Mul", [
       node("Exp", [logSoftmax]),
-      node("Reshape", [perRow, constant("int64", [-1, 1])])
+      reshape(perRow, -1, 1)
     ])
-    const flat = node("Reshape", [spread, constant("int64", [-1])])
+    const flat = reshape(spread, -1)
     const logits = node("Reshape", [node("ScatterElements", [flat, entries, cotangent], add), shape])
     const plain = { c: undefined, transA: false, transB: false }
     bind(outputs.hidden, gemm(context, logits, of(inputs.head), plain))

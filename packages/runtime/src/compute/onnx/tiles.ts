@@ -63,12 +63,13 @@ export const predictingSizes = ({ segments }: Batch, { branches }: Layout): Read
   Array.from(segments, (rows, s) => s % (1 + branches) === 0 ? 1 : rows)
 
 /**
- * Additive causal mask of a tile for `shared` query heads stacked: [1, shared * rows, keys], row i of each head sees the
- * first keys - rows + i + 1 keys. Lowest is finite: a masked score then has probability 0 and no NaN.
+ * Additive causal mask of a tile for `shared` query heads: [1, rows * shared, keys], the heads of row i side by side, which
+ * see the first keys - rows + i + 1 keys. The lowest value is finite: a masked score has probability 0 and no NaN.
  */
 export const causalMask = (rows: number, keys: number, shared: number): Float32Array => {
-  const mask = new Float32Array(shared * rows * keys)
-  for (let i = 0; i < rows; i++) mask.fill(-1e9, (i + 1) * keys - (rows - 1 - i), (i + 1) * keys)
-  for (let head = 1; head < shared; head++) mask.copyWithin(head * rows * keys, 0, rows * keys)
+  const mask = new Float32Array(rows * shared * keys)
+  for (let i = 0; i < rows * shared; i++) {
+    mask.fill(-1e9, (i + 1) * keys - (rows - 1 - Math.floor(i / shared)), (i + 1) * keys)
+  }
   return mask
 }
