@@ -24,7 +24,9 @@ import type { Label } from "./labels.ts"
 import { lazyEngine } from "./lazyEngine.ts"
 import { beat, pulse } from "./leases.ts"
 import { type Plan, planOf } from "./Plan.ts"
-import { type Failure, type Session, walker } from "./walk.ts"
+import type { Failure, Session } from "./session.ts"
+import { sweep } from "./sweep.ts"
+import { walker } from "./walk.ts"
 
 export interface Report {
   /** Every node of the targets' graph, inputs first. */
@@ -145,10 +147,10 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
       ({ step }) => Effect.exit(walk.finish(session, session.graph.of(step))),
       { concurrency: "unbounded", discard: true }
     ).pipe(Effect.ensuring(record.flush))
-    return {
-      outcomes: session.graph.nodes.flatMap(({ planKey }) => record.outcomes.get(planKey) ?? []),
-      failure: session.first
-    } satisfies Report
+    const outcomes = session.graph.nodes.flatMap(({ planKey }) => record.outcomes.get(planKey) ?? [])
+    // Tidiness: whether it succeeds decides nothing.
+    if (outcomes.some(({ status }) => status === "ran")) yield* Effect.ignore(sweep(home))
+    return { outcomes, failure: session.first } satisfies Report
   })
 
   const runOne = Effect.fnUntraced(function*(step: AnyStep) {

@@ -46,6 +46,10 @@ export interface Plan {
 export const whyOf = (verdict: Verdict): ReadonlyArray<Why> =>
   verdict._tag === "Run" || verdict._tag === "MaybeCutoff" ? verdict.why : []
 
+/** The node of a label, also of an alias. */
+export const find = ({ nodes }: Plan, label: string): PlanNode | undefined =>
+  nodes.find((node) => node.label === label || node.aliases.includes(label))
+
 /** The reasons of a verdict in words. */
 export const reasons = (verdict: Verdict): ReadonlyArray<string> =>
   verdict._tag === "Blocked" ? [`${verdict.by} cannot run: ${verdict.problem}`] : whyOf(verdict).map(sentence)

@@ -47,11 +47,13 @@ export const codeFiles = (rows: Rows, digest: string): Readonly<Record<string, s
 
 /** Points the names of a node at a success. Unchanged rows are not written. */
 export const recordLabels = (rows: Rows, { aliases, label, spare }: Label, actionKey: string, now: number): void => {
-  const upsert = `INSERT INTO label (label, actionKey, at, spare) VALUES (?, ?, ?, ?)
-    ON CONFLICT (label) DO UPDATE SET actionKey = excluded.actionKey, at = excluded.at, spare = min(spare, excluded.spare)
-    WHERE actionKey <> excluded.actionKey OR spare > excluded.spare`
-  for (const name of [label, ...aliases]) rows.run(upsert, name, actionKey, now, 0)
-  if (spare !== undefined) rows.run(upsert, spare, actionKey, now, 1)
+  const upsert = (spare: 0 | 1, condition: string): string =>
+    `INSERT INTO label (label, actionKey, at, spare) VALUES (?, ?, ?, ${spare})
+     ON CONFLICT (label) DO UPDATE SET actionKey = excluded.actionKey, at = excluded.at, spare = excluded.spare
+     WHERE (actionKey <> excluded.actionKey OR spare <> excluded.spare) AND ${condition}`
+  for (const name of [label, ...aliases]) rows.run(upsert(0, "true"), name, actionKey, now)
+  // A name that something goes by is never taken away from it.
+  if (spare !== undefined) rows.run(upsert(1, "spare = 1"), spare, actionKey, now)
 }
 
 export interface Commit extends Action {

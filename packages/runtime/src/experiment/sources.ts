@@ -33,7 +33,8 @@ const badFile = (at: string, cause: unknown): BadFile => {
   const code = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
   const problem = problemOf(cause, at)
   if (remedies[code] === undefined && problem === undefined) throw cause
-  return new BadFile({ file: at, problem: remedies[code] ?? problem!.problem })
+  const file = problem?.path ?? at
+  return new BadFile({ file, problem: remedies[code] ?? problem!.problem })
 }
 
 interface Listing {

@@ -1,7 +1,7 @@
 // A home in a temporary directory, and implementations that do next to nothing and write down that they ran.
 import type { Kind } from "@penchant/dsl/Artifact"
 import { sha256 } from "@penchant/dsl/Identity"
-import { type BuiltinKind, type Definition, make, type Step } from "@penchant/dsl/Step"
+import { type AnyStep, type BuiltinKind, type Definition, make, type Step } from "@penchant/dsl/Step"
 import { Engine, type Numerics } from "@penchant/runtime/compute/Engine"
 import { Experiment, type ExperimentOptions, layer } from "@penchant/runtime/experiment/Experiment"
 import { CurrentHome } from "@penchant/runtime/experiment/Home"
@@ -127,7 +127,7 @@ export const experiment = (home: string, record: Recorder, options: Partial<Expe
 /** Runs targets by label in a fresh process, so to speak, and says what ran. */
 export const runIn = (
   home: string,
-  targets: Readonly<Record<string, Step<Kind>>>,
+  targets: Readonly<Record<string, AnyStep>>,
   options: Partial<ExperimentOptions> = {}
 ) =>
   Effect.suspend(() => {
@@ -147,7 +147,7 @@ export const runIn = (
 
 export const planIn = (
   home: string,
-  targets: Readonly<Record<string, Step<Kind>>>,
+  targets: Readonly<Record<string, AnyStep>>,
   options: Partial<ExperimentOptions> = {}
 ) =>
   Effect.suspend(() =>
