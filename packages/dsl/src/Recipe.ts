@@ -56,5 +56,4 @@ const defaults: Recipe = {
 }
 
 /** Fills in the defaults. Throws when a value is out of range: a mistake in the pipeline file, shown with its field. */
-export const recipe = (options: RecipeOptions = {}): Recipe =>
-  Schema.decodeSync(Recipe)({ ...defaults, ...options })
+export const recipe = (options: RecipeOptions = {}): Recipe => Schema.decodeSync(Recipe)({ ...defaults, ...options })

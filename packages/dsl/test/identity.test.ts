@@ -8,7 +8,10 @@ describe("canonical", () => {
   })
 
   const Leaf = Schema.Union([Schema.String, Schema.Int, Schema.Boolean, Schema.Null])
-  const Data = Schema.Record(Schema.String, Schema.Union([Leaf, Schema.Array(Leaf), Schema.Record(Schema.String, Leaf)]))
+  const Data = Schema.Record(
+    Schema.String,
+    Schema.Union([Leaf, Schema.Array(Leaf), Schema.Record(Schema.String, Leaf)])
+  )
 
   it.prop("is JSON: parsing it gives the value back, in any order of keys", [Data], ([value]) => {
     const clean = JSON.parse(JSON.stringify(value)) as object
