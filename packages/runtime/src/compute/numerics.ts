@@ -21,7 +21,7 @@ export const numerics: Readonly<Record<EngineName, Numerics>> = {
     compute: "float32",
     loss: "fused",
     determinism: "bitwise",
-    groups: [1, 2, 4]
+    groups: [1, 2, 4, 8]
   },
   reference: { engine: "reference", version: "1", compute: "float64", loss: "host", determinism: "bitwise", groups: [] }
 }

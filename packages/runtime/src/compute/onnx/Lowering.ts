@@ -19,6 +19,8 @@ export interface Context {
    * is a promise to do so. Nothing when there is none, or it is taken already.
    */
   readonly takeSum: (value: Value) => string | undefined
+  /** What was made of a cotangent so far that nothing else waits for: a list to add to. */
+  readonly taken: (cotangent: Value) => Array<string>
 }
 
 export type Lowering<N extends OperationName> = (node: NodeOf<N>, context: Context) => void
@@ -50,6 +52,7 @@ export const contextOf = (
 ): Context => {
   const made = new Map<Value, string>()
   const saved = new Map<Value, unknown>()
+  const taken = new Map<Value, Array<string>>()
   return {
     program,
     layout,
@@ -66,6 +69,11 @@ export const contextOf = (
     kept: (value) => {
       if (!saved.has(value)) throw new Error(`nothing was kept as ${value.name}`)
       return saved.get(value)
+    },
+    taken: (cotangent) => {
+      const list = taken.get(cotangent) ?? []
+      taken.set(cotangent, list)
+      return list
     },
     takeSum: (value) => {
       const sum = sums.get(value)

@@ -5,7 +5,8 @@ import type { ModelState, OptimiserState, Update } from "../Engine.ts"
 import { clipFactor, decays } from "../optimiser.ts"
 import { adamScalars, memoryOf, vectorKernels } from "./vectorKernels.ts"
 
-export interface Tensor {
+/** Where a tensor lies in every vector. */
+export interface Place {
   readonly name: string
   readonly shape: ReadonlyArray<number>
   readonly size: number
@@ -17,48 +18,48 @@ type Vector = "parameters" | "gradients" | "m" | "v"
 const vectors: ReadonlyArray<Vector> = ["parameters", "gradients", "m", "v"]
 
 export interface Parameters {
-  readonly tensors: ReadonlyArray<Tensor>
-  /** Views are valid until `train` makes room; before it there are parameters only. */
-  readonly view: (vector: Vector, tensor: Tensor) => Float32Array
-  /** Makes room for gradients and moments, once: true when it did, and views made before are void. */
-  readonly train: () => boolean
+  readonly places: ReadonlyArray<Place>
+  /** A whole vector: the same object until `train` makes room. Before it there are parameters only. */
+  readonly vector: (vector: Vector) => Float32Array
+  /** Makes room for gradients and moments, once. */
+  readonly train: () => void
   readonly update: (update: Update) => { readonly gradNorm: number; readonly clipped: boolean }
-  /** Copies in the order of the model. */
-  readonly copy: (vector: Vector) => Float32Array
   readonly updates: () => number
+  /** A copy of a vector in the order of the model, without the gaps between tensors; zeros for one that has no room yet. */
+  readonly inOrder: (vector: Vector | Float32Array) => Float32Array
 }
 
 const page = 65_536
 const limit = 65_536 * page
 
-const place = ({ names, shapes }: ModelState): ReadonlyArray<Tensor> => {
+const place = ({ names, shapes }: ModelState): ReadonlyArray<Place> => {
   let from = 0
   return names.map((name, i) => {
     const shape = shapes[i]!
     const size = shape.reduce((a, b) => a * b, 1)
-    const tensor = { name, shape, size, from }
+    const placed = { name, shape, size, from }
     from += Math.ceil(size / 4) * 4
-    return tensor
+    return placed
   })
 }
 
 /** Neighbours that decay alike, as [from, to) in elements. */
-const spans = (tensors: ReadonlyArray<Tensor>, end: number, alike: (tensor: Tensor) => boolean) => {
+const spans = (places: ReadonlyArray<Place>, end: number, alike: (place: Place) => boolean) => {
   const found: Array<{ readonly from: number; readonly to: number; readonly decay: boolean }> = []
-  tensors.forEach((tensor, i) => {
-    const decay = alike(tensor)
-    const to = tensors[i + 1]?.from ?? end
+  places.forEach((each, i) => {
+    const decay = alike(each)
+    const to = places[i + 1]?.from ?? end
     const last = found.at(-1)
     if (last?.decay === decay) found[found.length - 1] = { ...last, to }
-    else found.push({ from: tensor.from, to, decay })
+    else found.push({ from: each.from, to, decay })
   })
   return found
 }
 
 /** Throws when the vectors do not fit into the 4 GiB of a WebAssembly memory: 268 million parameters in training. */
 export const parametersOf = (model: ModelState, optimiser?: OptimiserState): Parameters => {
-  const tensors = place(model)
-  const last = tensors.at(-1)
+  const places = place(model)
+  const last = places.at(-1)
   const length = last === undefined ? 0 : last.from + Math.ceil(last.size / 4) * 4
   const bytes = 4 * length
   const pagesFor = (count: number): number => {
@@ -75,35 +76,40 @@ export const parametersOf = (model: ModelState, optimiser?: OptimiserState): Par
   const kernels = vectorKernels(memory)
   let updates = optimiser?.updates ?? 0
 
-  const view = (vector: Vector, { from, size }: Tensor): Float32Array =>
-    new Float32Array(memory.buffer, vectors.indexOf(vector) * bytes + 4 * from, size)
-  const load = (vector: Vector, values: Float32Array | Float64Array): void => {
+  let views = new Map<Vector, Float32Array>()
+  const vector = (name: Vector): Float32Array => {
+    const view = views.get(name) ?? new Float32Array(memory.buffer, vectors.indexOf(name) * bytes, length)
+    views.set(name, view)
+    return view
+  }
+  const load = (name: Vector, values: Float32Array | Float64Array): void => {
     let at = 0
-    for (const tensor of tensors) view(vector, tensor).set(values.subarray(at, at += tensor.size))
+    for (const { from, size } of places) vector(name).set(values.subarray(at, at += size), from)
   }
   load("parameters", model.parameters)
   if (optimiser !== undefined) {
     load("m", optimiser.m)
     load("v", optimiser.v)
   }
-  const train = (): boolean => {
-    if (training) return false
+  const train = (): void => {
+    if (training) return
+    training = true
     memory.grow(pagesFor(vectors.length) - pages)
-    return training = true
+    views = new Map()
   }
   return {
-    tensors,
-    view,
+    places,
+    vector,
     train,
     updates: () => updates,
-    copy: (vector) => {
-      const total = tensors.reduce((sum, { size }) => sum + size, 0)
-      const copied = new Float32Array(total)
-      if (vector !== "parameters" && !training) return copied
+    inOrder: (which) => {
+      const copied = new Float32Array(places.reduce((sum, { size }) => sum + size, 0))
+      if (typeof which === "string" && which !== "parameters" && !training) return copied
+      const values = typeof which === "string" ? vector(which) : which
       let at = 0
-      for (const tensor of tensors) {
-        copied.set(view(vector, tensor), at)
-        at += tensor.size
+      for (const { from, size } of places) {
+        copied.set(values.subarray(from, from + size), at)
+        at += size
       }
       return copied
     },
@@ -114,7 +120,7 @@ export const parametersOf = (model: ModelState, optimiser?: OptimiserState): Par
       const [p, g, m, v] = [0, bytes, 2 * bytes, 3 * bytes] as const
       const gradNorm = Math.sqrt(kernels.sumSquares(g, bytes))
       const factor = clipFactor(gradNorm, update)
-      for (const { decay, from, to } of spans(tensors, length, ({ shape }) => weightDecay !== 0 && decays(shape))) {
+      for (const { decay, from, to } of spans(places, length, ({ shape }) => weightDecay !== 0 && decays(shape))) {
         const scalars = {
           factor,
           beta1,

@@ -45,6 +45,11 @@ export interface Program {
   readonly constant: (type: ElementType, values: ReadonlyArray<number>, shape?: ReadonlyArray<number>) => string
   /** To sizes of which one may be -1. They are an input, so that onnxruntime cannot infer shapes from them (see above). */
   readonly reshape: (x: string, ...sizes: ReadonlyArray<number>) => string
+  /**
+   * `x`, in the shape `sizes`, once `before` is made, which has as many dimensions: onnxruntime orders nodes depth first from
+   * the outputs, and this keeps those together that read the same values while these are in the cache.
+   */
+  readonly after: (before: ReadonlyArray<string>, x: string, ...sizes: ReadonlyArray<number>) => string
   /** Computes something once per key. */
   readonly once: <A>(key: string, make: () => A) => A
   readonly finish: () => Model
@@ -101,6 +106,14 @@ export const program = (): Program => {
     input,
     reshape: (x, ...sizes) => add("Reshape", [x, input(sizesName(sizes), "int64")], 1)[0]!,
     output: (name, value, type) => void outputs.push({ name, value, type }),
+    after: (before, x, ...sizes) => {
+      let target = input(sizesName(sizes), "int64")
+      for (const each of before) {
+        const shape = add("Shape", [each], 1)[0]!
+        target = add("Add", [target, add("Sub", [shape, shape], 1)[0]!], 1)[0]!
+      }
+      return add("Reshape", [x, target], 1)[0]!
+    },
     constant: (type, values, shape = [values.length]) => {
       const name = `${type} [${shape}] ${values}`
       if (!constants.has(name)) {

@@ -149,11 +149,10 @@ export const attentionBackward: Lowering<"attentionBackward"> = (node, context) 
   )
   const parts = blocks.map(({ k, p }, i) => {
     const s = program.node("Mul", [p, product(program, cotangents.parts[i]!, values[i]!, { transB: true })])
-    return {
-      q: product(program, s, k, { alpha: scale }),
-      k: program.node("MatMul", [turnedQueries[i]!, s]),
-      v: program.node("MatMul", [turnedCotangents[i]!, p])
-    }
+    const forKeys = program.node("MatMul", [turnedQueries[i]!, s])
+    const forValues = program.node("MatMul", [turnedCotangents[i]!, p])
+    const forQueries = product(program, s, k, { alpha: scale })
+    return { q: program.after([forValues, forKeys], forQueries, kvHeads, -1, headDim), k: forKeys, v: forValues }
   })
   context.bind(outputs.q, heads.joinQueries(parts.map(({ q }) => q), headDim))
   const keyGradients = heads.sumKeys(parts.map(({ k }) => k), headDim)

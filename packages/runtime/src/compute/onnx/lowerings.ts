@@ -45,7 +45,14 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
 
   mm: ({ attributes, inputs: { a, accumulator, b }, outputs: { y } }, context) => {
     const c = accumulator === undefined ? context.takeSum(y) : context.of(accumulator)
-    context.bind(y, gemm(context, context.of(a), context.of(b), { ...attributes, c }))
+    const made = gemm(context, context.of(a), context.of(b), { ...attributes, c })
+    // A weight's gradient is made before what flows on from the same cotangent, while that is in the cache.
+    const before = context.taken(a)
+    if (attributes.transA) before.push(made)
+    context.bind(
+      y,
+      attributes.transA || before.length === 0 ? made : context.program.after(before, made, -1, y.shape[1] as number)
+    )
   },
 
   rmsNorm: ({ attributes, inputs: { weight, x }, outputs }, { bind, of, program }) => {
@@ -125,7 +132,8 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
   },
 
   tokenLogProbBackward: ({ inputs, outputs }, context) => {
-    const { bind, kept, of, program: { constant, node, reshape }, takeSum } = context
+    const { bind, kept, of, program, takeSum } = context
+    const { constant, node, reshape } = program
     const logSoftmax = kept(inputs.saved) as string
     const [cotangent, predictor] = [of(inputs.cotangent), of(inputs.predictor)]
     const entries = flatEntries(context, predictor, of(inputs.targets), inputs.head.shape[0] as number)
@@ -144,7 +152,9 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
     const flat = reshape(spread, -1)
     const logits = node("Reshape", [node("ScatterElements", [flat, entries, cotangent], add), shape])
     const plain = { c: undefined, transA: false, transB: false }
-    bind(outputs.hidden, gemm(context, logits, of(inputs.head), plain))
-    bind(outputs.head, gemm(context, logits, of(inputs.hidden), { ...plain, transA: true, c: takeSum(outputs.head) }))
+    const head = gemm(context, logits, of(inputs.hidden), { ...plain, transA: true, c: takeSum(outputs.head) })
+    const hidden = gemm(context, logits, of(inputs.head), plain)
+    bind(outputs.head, head)
+    bind(outputs.hidden, program.after([head], hidden, -1, inputs.hidden.shape[1] as number))
   }
 }

@@ -34,27 +34,25 @@ export const sessionOptions = (threads: number): InferenceSession.SessionOptions
 
 export const sessions = (threads: number): Sessions => {
   const options = sessionOptions(threads)
-  const open = new Map<string, Loaded<Model>>()
+  const open = new Map<string, Promise<Loaded<Model>>>()
+  const create = async (model: Model): Promise<Loaded<Model>> => ({
+    model,
+    session: await InferenceSession.create(model.bytes, options)
+  })
   return {
     load: async <M extends Model>(key: string, make: () => M) => {
-      const known = open.get(key)
-      if (known !== undefined) {
-        open.delete(key)
-        open.set(key, known)
-        return known as Loaded<M>
-      }
-      const model = make()
-      const loaded = { model, session: await InferenceSession.create(model.bytes, options) }
+      const loaded = open.get(key) ?? create(make())
+      open.delete(key)
       open.set(key, loaded)
-      for (const [oldest, { session }] of open) {
+      for (const [oldest, dropped] of open) {
         if (open.size <= limit) break
         open.delete(oldest)
-        await session.release()
+        await (await dropped).session.release()
       }
-      return loaded
+      return await loaded as Loaded<M>
     },
     close: async () => {
-      for (const { session } of open.values()) await session.release()
+      for (const loaded of open.values()) await (await loaded).session.release()
       open.clear()
     }
   }
