@@ -1,6 +1,7 @@
 // Training speed on the CPU against TRL: the same pairs, token ids, precision, threads and batch on every side, alternately
 // in one run. `node bench/train-cpu/main.ts [--python PATH] [--repeats 2] [--sizes 260K,5M,27M] [--out FILE]`.
-// Sizes above 260K are random weights of real shapes. What a row is: pairs per second of whole optimiser steps, the first
+// Sizes above 260K are random weights of real shapes, with lengths cut to what their vocabularies would make of the text.
+// What a row is: pairs per second of whole optimiser steps, the first
 // left out, the best of the repeats; peak resident memory of the process, Python or Node included.
 import { encodeSafetensors, type Tensor } from "@penchant/runtime/data/safetensors"
 import { architecture } from "@penchant/runtime/model/families"
@@ -30,11 +31,23 @@ interface Size {
   readonly vocabulary: number
   readonly batch: number
   readonly steps: number
+  /** Tokens that its vocabulary would make per token of the 512-piece one: random weights see sequences of real lengths. */
+  readonly density: number
 }
 const sizes: Readonly<Record<string, Size>> = {
-  "260K": { width: 64, layers: 5, heads: 8, kvHeads: 4, inner: 172, vocabulary: 512, batch: 8, steps: 8 },
-  "5M": { width: 256, layers: 6, heads: 8, kvHeads: 4, inner: 688, vocabulary: 4096, batch: 8, steps: 6 },
-  "27M": { width: 512, layers: 8, heads: 8, kvHeads: 4, inner: 1376, vocabulary: 8192, batch: 8, steps: 4 }
+  "260K": { width: 64, layers: 5, heads: 8, kvHeads: 4, inner: 172, vocabulary: 512, batch: 8, steps: 8, density: 1 },
+  "5M": { width: 256, layers: 6, heads: 8, kvHeads: 4, inner: 688, vocabulary: 4096, batch: 8, steps: 6, density: 0.5 },
+  "27M": {
+    width: 512,
+    layers: 8,
+    heads: 8,
+    kvHeads: 4,
+    inner: 1376,
+    vocabulary: 8192,
+    batch: 8,
+    steps: 4,
+    density: 0.45
+  }
 }
 
 const stories = path.join(root, "data/models/stories260K")
@@ -75,12 +88,34 @@ const modelOf = (name: string): string => {
   return at
 }
 
+interface Pair {
+  readonly prompt_ids: ReadonlyArray<number>
+  readonly chosen_ids: ReadonlyArray<number>
+  readonly rejected_ids: ReadonlyArray<number>
+}
 /** The 96 training pairs of the stored references: real HH-RLHF pairs of up to 512 tokens, in file order. */
-const pairsFile = path.join(folder, "pairs.json")
 const { training_pairs } = JSON.parse(
   fs.readFileSync(path.join(root, "packages/runtime/test/references/training.json"), "utf8")
-) as { readonly training_pairs: ReadonlyArray<object> }
-fs.writeFileSync(pairsFile, JSON.stringify(training_pairs))
+) as { readonly training_pairs: ReadonlyArray<Pair> }
+
+const pairsOf = (name: string): string => {
+  const { density, vocabulary } = sizes[name]!
+  const shorter = (ids: ReadonlyArray<number>): ReadonlyArray<number> =>
+    density === 1
+      ? ids
+      : Array.from(
+        { length: Math.max(2, Math.round(density * ids.length)) },
+        (_, i) => (ids[i]! * 7919 + i) % vocabulary
+      )
+  const file = path.join(folder, `${name}.json`)
+  const pairs = training_pairs.map(({ chosen_ids, prompt_ids, rejected_ids }) => ({
+    prompt_ids: shorter(prompt_ids),
+    chosen_ids: shorter(chosen_ids),
+    rejected_ids: shorter(rejected_ids)
+  }))
+  fs.writeFileSync(file, JSON.stringify(pairs))
+  return file
+}
 
 interface Measured {
   readonly pairsPerSecond: number
@@ -95,7 +130,7 @@ const quiet: ExecFileSyncOptionsWithStringEncoding = {
   maxBuffer: 1 << 26
 }
 
-const ours = (model: string, { batch, steps }: Size): Measured => {
+const ours = (model: string, pairsFile: string, { batch, steps }: Size): Measured => {
   const output = execFileSync(process.execPath, [
     path.join(import.meta.dirname, "ours.ts"),
     model,
@@ -106,7 +141,7 @@ const ours = (model: string, { batch, steps }: Size): Measured => {
   const found = JSON.parse(last(output)) as Omit<Measured, "note"> & { readonly referenceSeconds: number }
   return { ...found, note: `reference scored in ${found.referenceSeconds.toFixed(1)} s` }
 }
-const peer = (variant: string) => (model: string, { batch, steps }: Size): Measured => {
+const peer = (variant: string) => (model: string, pairsFile: string, { batch, steps }: Size): Measured => {
   const output = execFileSync(
     values.python,
     [path.join(import.meta.dirname, "peer.py"), variant, model, pairsFile, String(steps), String(batch)],
@@ -128,7 +163,7 @@ const peer = (variant: string) => (model: string, { batch, steps }: Size): Measu
   }
 }
 
-const sides: Readonly<Record<string, (model: string, size: Size) => Measured>> = {
+const sides: Readonly<Record<string, (model: string, pairsFile: string, size: Size) => Measured>> = {
   penchant: ours,
   "TRL default": peer("trl-default"),
   "TRL tuned": peer("trl-tuned"),
@@ -140,10 +175,11 @@ for (const name of values.sizes.split(",")) {
   const size = sizes[name]
   if (size === undefined) throw new Error(`no size "${name}": ${Object.keys(sizes).join(", ")}`)
   const model = modelOf(name)
+  const pairsFile = pairsOf(name)
   const best = new Map<string, Measured>()
   for (let repeat = 0; repeat < Number(values.repeats); repeat++) {
     for (const [side, run] of Object.entries(sides)) {
-      const measured = run(model, size)
+      const measured = run(model, pairsFile, size)
       const before = best.get(side)
       if (before === undefined || measured.pairsPerSecond > before.pairsPerSecond) best.set(side, measured)
     }
