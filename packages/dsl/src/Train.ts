@@ -3,7 +3,7 @@
 import type { LogProbs, Tokens, Trained, Weights } from "./Artifact.ts"
 import type { CheckpointMismatch, ComputeError, ModelError, NonFiniteLoss, ReferenceMismatch } from "./Errors.ts"
 import type { DataNeed, Need } from "./Formula.ts"
-import { identityOf, needsOf, type Objective } from "./Objective.ts"
+import { identityOf, labelOf, needsOf, type Objective } from "./Objective.ts"
 import { recipe, type RecipeOptions } from "./Recipe.ts"
 import { make, type Step } from "./Step.ts"
 
@@ -40,7 +40,7 @@ export const train = <N extends Need, M extends string, E1, E2, E3 = never>(
   const reference = needsOf(objective).has("reference") ? score(start, data as Step<Tokens<M, never>, E2>) : undefined
   return make({
     kind: "train",
-    title: `train ${objective.name}`,
+    title: `train ${labelOf(objective)}`,
     inputs: { model, data, reference },
     parameters: { objective: identityOf(objective), recipe: recipe(options) },
     attached: { objective }

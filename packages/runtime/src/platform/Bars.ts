@@ -20,6 +20,10 @@ export interface Bar {
 }
 
 const width = 24
+/** Seconds below which a step is counted instead of named: a study has hundreds of them. */
+const brief = 1
+/** What a step does, without the result that it is for. */
+const short = (label: string): string => label.slice(label.lastIndexOf("› ") + 1).trim()
 const fit = (text: string, columns: number): string => text.length <= columns ? text : `${text.slice(0, columns - 1)}…`
 
 /** One line: `train dpo  ████░░░░  12/48 steps  4.1/s  9 s left  loss 0.6921`. */
@@ -37,14 +41,14 @@ export const renderBar = (bar: Bar, now: number, columns: number): string => {
     )
   }
   if (bar.loss !== undefined) parts.push(`loss ${bar.loss.toFixed(4)}`)
-  return fit(`  ${fit(bar.label, 36).padEnd(36)} ${parts.join("  ")}`, columns - 1)
+  return fit(`  ${fit(short(bar.label), 36).padEnd(36)} ${parts.join("  ")}`, columns - 1)
 }
 
 /** What stays on the screen when an event is over; undefined for what only moves a bar. */
 export const renderLine = (event: Event): string | undefined => {
   switch (event._tag) {
     case "StepFinished":
-      return `✓ ${event.label.padEnd(38)} ${duration(event.seconds)}`
+      return event.seconds < brief ? undefined : `✓ ${short(event.label).padEnd(38)} ${duration(event.seconds)}`
     case "StepFailed":
       return `✗ ${event.label}: ${event.message}`
     case "Warning":
@@ -64,22 +68,24 @@ const bars = (write: Write, columns: () => number): Effect.Effect<Progress["Serv
   Effect.gen(function*() {
     const running = new Map<string, Bar>()
     let drawn = 0
-    let hits = 0
+    let [hits, briefly] = [0, 0]
     const clear = (): string => (drawn > 0 ? `\x1b[${drawn}A\x1b[0J` : "")
     const draw = (now: number, lines: ReadonlyArray<string>): void => {
-      const live = [...running.values()].map((bar) => renderBar(bar, now, columns()))
+      const live = [...running.values()].filter(({ since }) => now - since > 300)
+        .map((bar) => renderBar(bar, now, columns()))
       const text = [...lines, ...live].map((line) => `${line}\n`).join("")
       if (text !== "" || drawn > 0) write(clear() + text)
       drawn = live.length
     }
-    const flushHits = (): ReadonlyArray<string> => {
-      if (hits === 0) return []
-      const line = `= ${hits} step${hits === 1 ? "" : "s"} unchanged, taken from the store`
-      hits = 0
-      return [line]
+    const counted = (n: number, what: string): ReadonlyArray<string> =>
+      n === 0 ? [] : [`${n} step${n === 1 ? "" : "s"} ${what}`]
+    const flush = (): ReadonlyArray<string> => {
+      const lines = [...counted(hits, "taken from the store"), ...counted(briefly, `of less than ${brief} s`)]
+      ;[hits, briefly] = [0, 0]
+      return lines.map((line) => `· ${line}`)
     }
     const redraw = Effect.map(Clock.currentTimeMillis, (now) => draw(now, []))
-    yield* Effect.addFinalizer(() => Effect.map(Clock.currentTimeMillis, (now) => draw(now, flushHits())))
+    yield* Effect.addFinalizer(() => Effect.map(Clock.currentTimeMillis, (now) => draw(now, [])))
     yield* Effect.forkScoped(Effect.repeat(redraw, Schedule.spaced("120 millis")))
     return Progress.of({
       emit: (event) =>
@@ -106,8 +112,9 @@ const bars = (write: Write, columns: () => number): Effect.Effect<Progress["Serv
             running.set(event.label, { ...bar, done, total, unit, loss: loss ?? bar.loss, ...fresh })
             return
           } else if (event._tag === "StepFinished" || event._tag === "StepFailed") running.delete(event.label)
+          if (event._tag === "StepFinished" && event.seconds < brief) briefly++
           const line = renderLine(event)
-          draw(now, line === undefined ? flushHits() : [...flushHits(), line])
+          draw(now, line === undefined ? [] : [...flush(), line])
         })
     })
   })
