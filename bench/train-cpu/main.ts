@@ -217,7 +217,11 @@ if (values.out !== undefined) {
     values.out,
     `${
       JSON.stringify(
-        { command: `node bench/train-cpu/main.ts ${process.argv.slice(2).join(" ")}`, machine, results },
+        {
+          command: `node bench/train-cpu/main.ts --python PYTHON --repeats ${values.repeats} --sizes ${values.sizes}`,
+          machine,
+          results
+        },
         undefined,
         2
       )

@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type { Artifact, Kind } from "./Artifact.ts"
-import type { StoreError } from "./Errors.ts"
+import type { StepTimeout, StoreError } from "./Errors.ts"
 
 /** Every kind that ships; the runtime has one implementation for each, or does not compile. */
 export type BuiltinKind =
@@ -98,8 +98,11 @@ export const make = <K extends Kind, E>(definition: Definition): Step<K, E> => {
   return self
 }
 
-/** The same step under another policy: same key. It returns a Step, so it can still be an input; `Effect.retry` cannot. */
-export const withPolicy = <K extends Kind, E>(step: Step<K, E>, policy: Policy): Step<K, E> =>
+/** The same step under another policy: same key. It returns a Step, so it can still be an input; `Effect.retry` cannot. A timeout can be missed, which its type says. */
+export const withPolicy = <K extends Kind, E, const P extends Policy>(
+  step: Step<K, E>,
+  policy: P & { readonly [X in Exclude<keyof P, keyof Policy>]: never }
+): Step<K, E | (P extends { readonly timeout: number } ? StepTimeout : never)> =>
   make({ ...step, policy: { ...step.policy, ...policy } })
 
 /** True for values that `make` built. */

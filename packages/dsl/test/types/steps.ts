@@ -107,6 +107,10 @@ tokenise(parts(halves.train, { sft: 10, test: 5 }).train, base, { maxLength: 8 }
 // @ts-expect-error what a policy may hold is fixed, and the learning rate is not in it
 withPolicy(start, { learningRate: 1 })
 
+const timed = withPolicy(start, { timeout: 600, retries: 1 })
+export const mayTimeOut: "StepTimeout" extends Effect.Error<typeof timed>["_tag"] ? true : false = true
+export const cannotTimeOut: "StepTimeout" extends Effect.Error<typeof start>["_tag"] ? true : false = false
+
 // 4. objectives and data
 const Row = Schema.Struct({
   prompt: Schema.String,

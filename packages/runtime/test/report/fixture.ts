@@ -1,5 +1,5 @@
 // Report data with the shape of the quickstart and of the study over learning rates. The ends of the curves are the
-// numbers measured for issue 3 (dil-bce, which was not measured, lies between its siblings); what lies between start and
+// numbers measured beforehand in plain PyTorch (dil-bce, which was not measured, lies between its siblings); what lies between start and
 // end is drawn by hand, so nothing here is a result.
 import { dil, dpo, simpo } from "@penchant/objectives"
 import { gradientShare, objectiveData } from "../../src/report/objective.ts"
