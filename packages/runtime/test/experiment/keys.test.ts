@@ -63,7 +63,7 @@ describe("a key", () => {
         const key = (target: Step<Kind>, options = {}) => keyOf(home, target, options)
         const a = yield* key(from("a.jsonl"))
         assert.strictEqual(yield* key(from("b.jsonl", "another title")), a)
-        assert.strictEqual(yield* key(withPolicy(from("a.jsonl"), { retries: 9, timeout: 1 })), a)
+        assert.strictEqual(yield* key(withPolicy(from("a.jsonl"), { retries: 9, timeout: 1 }) as Step<Kind>), a)
         assert.notStrictEqual(yield* key(from("c.jsonl")), a)
         const rows = from("a.jsonl")
         const one = yield* key(step("train", {}, { data: rows }))

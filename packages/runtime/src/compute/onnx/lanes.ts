@@ -14,7 +14,7 @@ export interface Lane {
   readonly train: (batch: Batch, pull: Pull) => Promise<Float64Array>
   /** A copy of the sum since the last `load`, in the order of the places. */
   readonly gradients: () => Promise<Float32Array>
-  /** New weights, and gradients of zero. */
+  /** New weights, which the lane keeps, and gradients of zero. */
   readonly load: (weights: Float32Array) => Promise<void>
   readonly close: () => Promise<void>
 }
@@ -51,6 +51,7 @@ export type LaneReply = { readonly id: number } & ({ readonly answer: unknown } 
 
 /** A thread that serves lanes of any number of models, one request at a time. */
 export interface LaneThread {
+  /** The thread keeps the weights. */
   readonly open: (network: Network, weights: Float32Array) => Lane
   readonly close: () => Promise<void>
 }
@@ -94,7 +95,7 @@ export const laneThread = (threads: number): LaneThread => {
   return {
     open: (network, weights) => {
       const replica = replicas++
-      const opened = ask(replica, { verb: "open", network, weights })
+      const opened = ask(replica, { verb: "open", network, weights }, [weights.buffer as ArrayBuffer])
       const after = async <A>(verb: Promise<unknown>): Promise<A> => {
         await opened
         return await verb as A
@@ -105,7 +106,7 @@ export const laneThread = (threads: number): LaneThread => {
         score: (batch) => after(ask(replica, { verb: "score", batch })),
         train: (batch, pull) => after(ask(replica, { verb: "train", batch, pull })),
         gradients: () => after(ask(replica, { verb: "gradients" })),
-        load: (weights) => after(ask(replica, { verb: "load", weights })),
+        load: (weights) => after(ask(replica, { verb: "load", weights }, [weights.buffer as ArrayBuffer])),
         close: () => after(ask(replica, { verb: "close" }))
       }
     },
