@@ -25,7 +25,8 @@ export interface Notation {
 }
 
 const sides: { readonly [S in Side]: string } = { chosen: "w", rejected: "l", answer: "y" }
-const greek: Readonly<Record<string, string>> = {
+/** Names of parameters that are written as letters. */
+export const greek: Readonly<Record<string, string>> = {
   alpha: "α",
   beta: "β",
   gamma: "γ",

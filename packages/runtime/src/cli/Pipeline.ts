@@ -1,7 +1,7 @@
 // Loads a pipeline file: type-checks it when it or what it imports changed, imports it, and finds what it exports.
 import type { Kind } from "@penchant/dsl/Artifact"
 import { digest, sha256 } from "@penchant/dsl/Identity"
-import { type AnyStep, type Executor, isStep } from "@penchant/dsl/Step"
+import { type Executor, isStep } from "@penchant/dsl/Step"
 import { type Comparison, isComparison, isStudy, type Study } from "@penchant/dsl/Study"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -11,8 +11,11 @@ import * as fs from "node:fs"
 import { createRequire } from "node:module"
 import * as path from "node:path"
 import { pathToFileURL } from "node:url"
-import { installation, packagesCode } from "../experiment/code.ts"
+import { above, moduleCode } from "../experiment/code.ts"
+import { Experiment } from "../experiment/Experiment.ts"
+import type { Target } from "../experiment/graph.ts"
 import { CurrentHome } from "../experiment/Home.ts"
+import type { Ledger } from "../experiment/Ledger.ts"
 
 /** The pipeline file cannot be used: it is missing, does not type-check, throws, or exports nothing that runs. */
 export class BadPipeline extends Schema.TaggedError<BadPipeline>()("BadPipeline", {
@@ -24,12 +27,6 @@ export class BadPipeline extends Schema.TaggedError<BadPipeline>()("BadPipeline"
   }
 }
 
-/** A step to run and the label people use for it: `study/point`, or the name of the export. */
-export interface Target {
-  readonly label: string
-  readonly step: AnyStep
-}
-
 export interface Pipeline {
   readonly file: string
   readonly targets: ReadonlyArray<Target>
@@ -39,36 +36,15 @@ export interface Pipeline {
   readonly dynamic: Effect.Effect<unknown, unknown, Executor> | undefined
 }
 
-/** The file and every module it imports by a relative path, with their contents. */
-const closure = (file: string): ReadonlyMap<string, string> => {
-  const seen = new Map<string, string>()
-  const visit = (at: string): void => {
-    if (seen.has(at) || !fs.existsSync(at)) return
-    const text = fs.readFileSync(at, "utf8")
-    seen.set(at, text)
-    for (const [, specifier] of text.matchAll(/(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g)) {
-      visit(path.resolve(path.dirname(at), specifier!))
-    }
-  }
-  visit(file)
-  return seen
-}
-
-const nearest = (from: string, name: string): string | undefined => {
-  for (let at = from;; at = path.dirname(at)) {
-    const candidate = path.join(at, name)
-    if (fs.existsSync(candidate)) return candidate
-    if (at === path.dirname(at)) return undefined
-  }
-}
-
-/** What a passed type-check stands for: the sources it read, the lockfile, the compiler's settings, penchant's own code. */
-export const checkKey = (file: string, code: string): string => {
-  const lock = nearest(path.dirname(file), "pnpm-lock.yaml") ?? nearest(path.dirname(file), "package-lock.json")
-  const settings = nearest(path.dirname(file), "tsconfig.json")
-  const read = (at: string | undefined): string => (at === undefined ? "" : sha256(fs.readFileSync(at)))
-  return digest({ sources: [...closure(file).values()].map(sha256), lock: read(lock), settings: read(settings), code })
-}
+/** What a passed type-check stands for: the module with what it imports and its lockfile, the settings, penchant's own code. */
+const checkKey = Effect.fnUntraced(function*(file: string, ledger: Ledger["Service"]) {
+  const settings = above(path.dirname(file), "tsconfig.json")
+  return digest({
+    module: (yield* moduleCode(ledger, pathToFileURL(file).href)).digest,
+    settings: settings === undefined ? "" : sha256(fs.readFileSync(settings)),
+    code: (yield* Experiment.use(({ code }) => code)).digest
+  })
+})
 
 const compilerOptions = {
   target: "esnext",
@@ -89,14 +65,14 @@ const compilerOptions = {
 
 /** The project lies in the state directory, so the types that the pipeline's own folder sees are named. */
 const typesOf = (from: string): string | undefined => {
-  const node = nearest(from, path.join("node_modules", "@types", "node"))
+  const node = above(from, path.join("node_modules", "@types", "node"))
   return node === undefined ? undefined : path.dirname(node)
 }
 
 /** Runs the compiler on the pipeline file and what it reaches. Fails with its diagnostics. */
 export const typeCheck = Effect.fn("typeCheck")(function*(file: string, scratch: string) {
   const compiler = createRequire(import.meta.url).resolve("typescript/package.json")
-  const settings = nearest(path.dirname(file), "tsconfig.json")
+  const settings = above(path.dirname(file), "tsconfig.json")
   const project = path.join(scratch, `tsconfig.${process.pid}.json`)
   yield* Effect.acquireUseRelease(
     Effect.sync(() => {
@@ -142,8 +118,7 @@ export const typeCheck = Effect.fn("typeCheck")(function*(file: string, scratch:
 })
 
 /** The label of a default export: the file's name. */
-const exportName = (file: string, name: string): string =>
-  name === "default" ? path.basename(file).replace(/\.[cm]?[tj]s$/, "") : name
+const exportName = (file: string, name: string): string => (name === "default" ? path.parse(file).name : name)
 
 /** Steps, studies and comparisons among the exports of a module. Fails when there is nothing to run, or two share a label. */
 export const fromExports = Effect.fnUntraced(function*(file: string, exports: Readonly<Record<string, unknown>>) {
@@ -187,8 +162,7 @@ export const load = Effect.fn("load")(function*(path_: string) {
   const file = path.resolve(path_)
   if (!fs.existsSync(file)) return yield* new BadPipeline({ file: path_, problem: "no such file" })
   const { directory, ledger } = yield* CurrentHome
-  const code = yield* packagesCode(ledger, installation())
-  const key = checkKey(file, code.digest)
+  const key = yield* checkKey(file, ledger)
   const passed = yield* ledger.read((rows) => rows.get("SELECT 1 FROM typecheck WHERE key = ?", key))
   if (passed === undefined) {
     yield* typeCheck(file, directory)

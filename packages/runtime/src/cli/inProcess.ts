@@ -4,11 +4,11 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Bars from "../platform/Bars.ts"
 import { layer, type RuntimeOptions } from "../Runtime.ts"
 import { exitCode, tellFailure } from "./ending.ts"
+import { relative } from "./output.ts"
 import { fromExports } from "./Pipeline.ts"
 import { runPipeline } from "./run.ts"
 
@@ -19,7 +19,7 @@ export const main = (
   options: RuntimeOptions = {}
 ): void => {
   const file = fileURLToPath(module.url)
-  const command = `node ${path.relative(process.cwd(), file)}`
+  const command = `node ${relative(file)}`
   fromExports(file, exports).pipe(
     Effect.flatMap((pipeline) => runPipeline(pipeline, { ...options, command })),
     Effect.provide(layer(options).pipe(Layer.provideMerge(Bars.layer), Layer.provideMerge(NodeServices.layer))),

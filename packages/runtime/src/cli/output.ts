@@ -1,5 +1,6 @@
 // What commands write to stdout: tables for people, one JSON document under --json.
 import * as Flag from "effect/cli/Flag"
+import * as path from "node:path"
 
 export const json = Flag.Boolean("json").pipe(
   Flag.withDefault(false),
@@ -19,4 +20,10 @@ export const table = (
   const line = (row: ReadonlyArray<string>): string =>
     row.map((cell, i) => (right.includes(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join("  ").trimEnd()
   return [line(header), line(widths.map((width) => "─".repeat(width))), ...rows.map(line)].join("\n")
+}
+
+/** A path as people type it: relative to the working directory where that is shorter. */
+export const relative = (at: string): string => {
+  const short = path.relative(process.cwd(), at)
+  return short.startsWith("..") ? at : short
 }

@@ -9,11 +9,13 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { previewRows, type PreviewToken } from "../data/preview.ts"
 import { loadTokenizer } from "../data/tokenizer.ts"
-import { decodeTokens } from "../data/tokensFile.ts"
 import { Experiment, orFail } from "../experiment/Experiment.ts"
+import { stepsOf } from "../experiment/graph.ts"
 import { CurrentHome } from "../experiment/Home.ts"
 import * as Bars from "../platform/Bars.ts"
 import { layer } from "../Runtime.ts"
+import { fileOf, groupsOf } from "../steps/files.ts"
+import { linkFiles } from "../steps/links.ts"
 import { json, print, printJson } from "./output.ts"
 import { BadPipeline, load } from "./Pipeline.ts"
 import { engine, file, home, runtimeOptions, set } from "./settings.ts"
@@ -31,27 +33,12 @@ const paint = (tokens: ReadonlyArray<PreviewToken>, colours: boolean): string =>
     return colours ? `\x1b[4;32m${shown}\x1b[0m` : `⟦${shown}⟧`
   }).join("")
 
-const tokenised = (targets: ReadonlyArray<{ readonly step: AnyStep }>): ReadonlyArray<AnyStep> => {
-  const found = new Set<AnyStep>()
-  const seen = new Set<AnyStep>()
-  const visit = (step: AnyStep): void => {
-    if (seen.has(step)) return
-    seen.add(step)
-    if (step.kind === "tokenise") found.add(step)
-    for (const input of Object.values(step.inputs)) visit(input)
-  }
-  for (const { step } of targets) visit(step)
-  return [...found]
-}
-
-/** Blobs have no names: a folder of links gives the tokenizer's files theirs. */
+/** A folder in which the tokenizer's files have their names. */
 const named = (files: Readonly<Record<string, string>>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const folder = fs.mkdtempSync(path.join(os.tmpdir(), "penchant-"))
-      for (const [name, blob] of Object.entries(files)) {
-        if (!name.includes("/")) fs.symlinkSync(blob, path.join(folder, name))
-      }
+      linkFiles(folder, files)
       return folder
     }),
     (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
@@ -65,31 +52,24 @@ export const preview = Command.make(
       const options = yield* runtimeOptions(flags)
       yield* Effect.gen(function*() {
         const pipeline = yield* load(flags.file)
-        const steps = tokenised(pipeline.targets)
+        const steps = stepsOf(pipeline.targets.map(({ step }) => step)).filter(({ kind }) => kind === "tokenise")
         if (steps.length === 0) return yield* new BadPipeline({ file: flags.file, problem: "tokenises nothing" })
         const targets = steps.map((step, i) => ({ label: `${step.title} ${i + 1}`, step }))
         const experiment = yield* Experiment
         const { store } = yield* CurrentHome
         const done = yield* orFail(yield* experiment.run(targets))
-        const keyOf = yield* experiment.keysOf(targets)
-        const artifactOf = (step: AnyStep) => done.outcomes.find(({ planKey }) => planKey === keyOf(step))!.artifact!
+        const open = (step: AnyStep) => store.open(done.outcomeOf(step)!.artifact!.digest)
         const shown = yield* Effect.forEach(steps, (step) =>
           Effect.scoped(Effect.gen(function*() {
-            const { files, meta } = yield* store.open(artifactOf(step).digest)
-            const model = yield* store.open(artifactOf(step.inputs["model"]!).digest)
+            const tokens = yield* open(step)
+            const model = yield* open(step.inputs["model"]!)
             const tokenizer = yield* loadTokenizer(yield* named(model.files))
-            const read = (name: string): Uint8Array => fs.readFileSync(files[name]!)
-            const groups = yield* Effect.fromResult(
-              decodeTokens(
-                { "tokens.safetensors": read("tokens.safetensors"), "ids.json": read("ids.json") },
-                files["tokens.safetensors"]!
-              )
-            )
-            const report: unknown = JSON.parse(fs.readFileSync(files["report.json"]!, "utf8"))
+            const groups = yield* groupsOf(tokens)
+            const report: unknown = JSON.parse(fs.readFileSync(fileOf(tokens, "report.json"), "utf8"))
             return {
               title: step.title,
               parameters: step.parameters,
-              meta,
+              meta: tokens.meta,
               report,
               pairs: previewRows(groups, tokenizer, flags.rows)
             }

@@ -13,7 +13,7 @@ import { CurrentHome } from "../experiment/Home.ts"
 import { Progress } from "../platform/Progress.ts"
 import { writeReport } from "../report/write.ts"
 import { layer } from "../Runtime.ts"
-import { json, print, printJson } from "./output.ts"
+import { json, print, printJson, relative } from "./output.ts"
 import { BadPipeline, load } from "./Pipeline.ts"
 import { reportData } from "./results.ts"
 import { engine, file, home, runtimeOptions, set } from "./settings.ts"
@@ -31,8 +31,7 @@ export const report = Command.make("report", { file, out, engine, home, set, jso
       const pipeline = yield* load(flags.file)
       const experiment = yield* Experiment
       const { store } = yield* CurrentHome
-      const { nodes } = yield* experiment.plan(pipeline.targets)
-      const keyOf = yield* experiment.keysOf(pipeline.targets)
+      const { nodes, of } = yield* experiment.plan(pipeline.targets)
       const outcomes = new Map<string, Outcome>()
       for (const { actionKey, aliases, estimate, exported, kind, label, planKey, verdict } of nodes) {
         if (verdict._tag !== "Hit") continue
@@ -62,12 +61,12 @@ export const report = Command.make("report", { file, out, engine, home, set, jso
         pipeline,
         targets: pipeline.targets,
         outcomes: [...outcomes.values()],
-        outcomeOf: (step: AnyStep) => outcomes.get(keyOf(step)),
+        outcomeOf: (step: AnyStep) => outcomes.get(of(step).planKey),
         numerics: numerics[flags.engine],
-        command: `pnpm penchant run ${path.relative(process.cwd(), path.resolve(flags.file))}`
+        command: `pnpm penchant run ${relative(path.resolve(flags.file))}`
       })
       if (flags.json) return printJson(data)
-      const name = path.basename(flags.file).replace(/\.[cm]?[jt]s$/, ".html")
+      const name = `${path.parse(flags.file).name}.html`
       for (
         const { path: at, what } of yield* writeReport(
           data,

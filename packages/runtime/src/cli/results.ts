@@ -8,12 +8,13 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import type { Numerics } from "../compute/Engine.ts"
+import { stepsOf, type Target } from "../experiment/graph.ts"
 import type { Outcome } from "../experiment/history.ts"
 import { CurrentHome } from "../experiment/Home.ts"
 import { sentence } from "../experiment/Why.ts"
 import { collect, type Found } from "../report/collect.ts"
 import type { ReportData } from "../report/ReportData.ts"
-import type { Pipeline, Target } from "./Pipeline.ts"
+import type { Pipeline } from "./Pipeline.ts"
 
 const numbersOf = (meta: object): Readonly<Record<string, number>> =>
   Object.fromEntries(Object.entries(meta).filter((entry): entry is [string, number] => typeof entry[1] === "number"))
@@ -64,17 +65,6 @@ const foundBy = Effect.fnUntraced(
   }
 )
 
-const reach = (targets: ReadonlyArray<Target>): ReadonlySet<AnyStep> => {
-  const seen = new Set<AnyStep>()
-  const stack = targets.map(({ step }) => step)
-  for (let step = stack.pop(); step !== undefined; step = stack.pop()) {
-    if (seen.has(step)) continue
-    seen.add(step)
-    stack.push(...Object.values(step.inputs))
-  }
-  return seen
-}
-
 export interface ResultsOptions {
   readonly pipeline: Pipeline
   readonly targets: ReadonlyArray<Target>
@@ -86,13 +76,13 @@ export interface ResultsOptions {
 
 /** The file's name as a title: `learning-rates` -> `Learning rates`. */
 const titleOf = (file: string): string => {
-  const name = path.basename(file).replace(/\.[cm]?[jt]s$/, "").replaceAll(/[-_]/g, " ")
+  const name = path.parse(file).name.replaceAll(/[-_]/g, " ")
   return name.charAt(0).toUpperCase() + name.slice(1)
 }
 
 export const reportData = Effect.fnUntraced(
   function*({ command, numerics, outcomeOf, outcomes, pipeline, targets }: ResultsOptions) {
-    const found = yield* foundBy(outcomeOf, reach(targets))
+    const found = yield* foundBy(outcomeOf, stepsOf(targets.map(({ step }) => step)))
     const wanted = new Set(targets.map(({ label }) => label))
     const studies = pipeline.studies.map((study) => ({
       ...study,
@@ -124,7 +114,7 @@ export const reportData = Effect.fnUntraced(
 
 /** Where the report of a pipeline lies, and a digest of what is in it: an unchanged report is not drawn again. */
 export const reportPlace = (home: string, pipeline: Pipeline, outcomes: ReadonlyArray<Outcome>, code: string) => {
-  const name = path.basename(pipeline.file).replace(/\.[cm]?[jt]s$/, "")
+  const name = path.parse(pipeline.file).name
   const directory = path.join(home, "reports")
   return {
     html: path.join(directory, `${name}.html`),

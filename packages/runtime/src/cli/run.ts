@@ -1,5 +1,4 @@
 // `penchant run FILE`: makes everything that the file exports, then says what came out and where it is.
-import type { AnyStep } from "@penchant/dsl/Step"
 import { Executor } from "@penchant/dsl/Step"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -8,14 +7,13 @@ import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { numerics } from "../compute/numerics.ts"
-import { installation, packagesCode } from "../experiment/code.ts"
 import { Experiment, orFail } from "../experiment/Experiment.ts"
 import type { Outcome } from "../experiment/history.ts"
 import { CurrentHome } from "../experiment/Home.ts"
 import * as Bars from "../platform/Bars.ts"
 import { duration } from "../platform/duration.ts"
 import { layer, type RuntimeOptions } from "../Runtime.ts"
-import { json, print, printJson } from "./output.ts"
+import { json, print, printJson, relative } from "./output.ts"
 import { load, type Pipeline, select } from "./Pipeline.ts"
 import { document, reportData, reportPlace } from "./results.ts"
 import { engine, file, home, runtimeOptions, set } from "./settings.ts"
@@ -35,11 +33,6 @@ const summary = (outcomes: ReadonlyArray<Outcome>, seconds: number): string => {
   const failed = count("failed") + count("blocked") + count("interrupted")
   return `${ran} of ${outcomes.length} steps ran, ${count("hit")} were in the store`
     + `${failed > 0 ? `, ${failed} did not finish` : ""} (${duration(seconds)})`
-}
-
-const relative = (at: string): string => {
-  const short = path.relative(process.cwd(), at)
-  return short.startsWith("..") ? at : short
 }
 
 /** Runs a loaded pipeline and reports on it. Shared by the command and by `main` in a pipeline file. */
@@ -63,21 +56,18 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
 
   const targets = yield* select(pipeline, options.only ?? [])
   const done = yield* experiment.run(targets)
-  const keyOf = yield* experiment.keysOf(targets)
-  const byKey = new Map(done.outcomes.map((outcome) => [outcome.planKey, outcome]))
-  const outcomeOf = (step: AnyStep): Outcome | undefined => byKey.get(keyOf(step))
   if (options.json === true) {
-    printJson(document(pipeline.studies, targets, done.outcomes, outcomeOf))
+    printJson(document(pipeline.studies, targets, done.outcomes, done.outcomeOf))
     yield* orFail(done)
     return
   }
-  const code = yield* packagesCode(current.ledger, installation())
+  const code = yield* experiment.code
   const place = reportPlace(current.directory, pipeline, done.outcomes, code.digest)
   const data = yield* reportData({
     pipeline,
     targets,
     outcomes: done.outcomes,
-    outcomeOf,
+    outcomeOf: done.outcomeOf,
     numerics: numerics[engineName],
     command: options.command
   })

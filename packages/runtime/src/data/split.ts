@@ -2,6 +2,7 @@
 // and of what the pair is about, never by its place in the file, so that added rows move few others.
 import { BadFile } from "@penchant/dsl/Errors"
 import type { Pair } from "@penchant/dsl/Pair"
+import type { Size, SplitOptions as Words } from "@penchant/dsl/Split"
 import * as Result from "effect/Result"
 import { hash } from "node:crypto"
 import { contentKey } from "./normalised.ts"
@@ -9,11 +10,11 @@ import { contentKey } from "./normalised.ts"
 export interface Part {
   readonly name: string
   /** Below 1 a fraction of all pairs, a whole number a count, `"rest"` what the other parts leave. */
-  readonly size: number | "rest"
+  readonly size: Size
 }
 
 /** What may not be torn apart: a first human turn, a prompt, or just the row. */
-export type SplitBy = "firstTurn" | "prompt" | "row"
+export type SplitBy = NonNullable<Words["by"]>
 
 export interface SplitOptions {
   readonly parts: ReadonlyArray<Part>

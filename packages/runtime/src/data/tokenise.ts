@@ -1,12 +1,13 @@
 // Preference pairs -> token groups of one prompt and two answers, with a report of everything that was cut or left out.
 import { type BadFile, BadTokens } from "@penchant/dsl/Errors"
 import type { Content, Message, Pair } from "@penchant/dsl/Pair"
+import type { Truncation } from "@penchant/dsl/Tokenise"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { TokenGroups } from "../compute/Batch.ts"
 import { chatEncoder, type Encoded, textEncoder } from "./boundary.ts"
 import type { Tokenizer } from "./tokenizer.ts"
-import { fit, type Left, type Truncation } from "./truncate.ts"
+import { fit, type Left } from "./truncate.ts"
 
 export interface TokenisePairsOptions {
   /** Tokens of prompt and the longer answer, BOS and EOS included. */

@@ -1,11 +1,6 @@
 // What happens to a pair that is longer than the model may see. Both answers keep the same prompt, whatever is cut.
+import type { Truncation } from "@penchant/dsl/Tokenise"
 import type { Encoded } from "./boundary.ts"
-
-/**
- * `drop` the pair; `leftOfPrompt`: cut the prompt after BOS and the system turn; `endOfAnswer`: cut what does not fit, its
- * EOS included; `fail`.
- */
-export type Truncation = "drop" | "leftOfPrompt" | "endOfAnswer" | "fail"
 
 /** Why a pair is left out. */
 export type Left =

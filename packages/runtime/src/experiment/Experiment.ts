@@ -31,6 +31,8 @@ import { walker } from "./walk.ts"
 export interface Report {
   /** Every node of the targets' graph, inputs first. */
   readonly outcomes: ReadonlyArray<Outcome>
+  /** That of a step which the targets reach; undefined when the run did not come to it. */
+  readonly outcomeOf: (step: AnyStep) => Outcome | undefined
   /** The first step that failed, in time. */
   readonly failure: Failure | undefined
 }
@@ -40,12 +42,10 @@ export class Experiment extends Context.Service<Experiment, {
   readonly plan: (targets: ReadonlyArray<Target>) => Effect.Effect<Plan, StoreError | ComputeError>
   /** Makes the targets. A step that fails is in the report, not an error here, and keeps only its dependants from running. */
   readonly run: (targets: ReadonlyArray<Target>) => Effect.Effect<Report, StoreError | ComputeError>
-  /** The plan key of every step that the targets reach: how outcomes are found by step. */
-  readonly keysOf: (
-    targets: ReadonlyArray<Target>
-  ) => Effect.Effect<(step: AnyStep) => string, StoreError | ComputeError>
   /** Every node that this process came across, also by a program that yields steps one by one. */
   readonly outcomes: Effect.Effect<ReadonlyArray<Outcome>>
+  /** The code part of every key. */
+  readonly code: Effect.Effect<Code, StoreError>
 }>()("@penchant/runtime/Experiment") {}
 
 export interface ExperimentOptions extends Pick<FactsOptions, "directory" | "code"> {
@@ -148,9 +148,10 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
       { concurrency: "unbounded", discard: true }
     ).pipe(Effect.ensuring(record.flush))
     const outcomes = session.graph.nodes.flatMap(({ planKey }) => record.outcomes.get(planKey) ?? [])
+    const outcomeOf = (step: AnyStep): Outcome | undefined => record.outcomes.get(session.graph.of(step).planKey)
     // Tidiness: whether it succeeds decides nothing.
     if (outcomes.some(({ status }) => status === "ran")) yield* Effect.ignore(sweep(home))
-    return { outcomes, failure: session.first } satisfies Report
+    return { outcomes, outcomeOf, failure: session.first } satisfies Report
   })
 
   const runOne = Effect.fnUntraced(function*(step: AnyStep) {
@@ -166,8 +167,8 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
   const experiment = Experiment.of({
     plan: (targets) => Effect.flatMap(facts.graphOf(targets), (labelled) => planOf(home, labelled)),
     run,
-    keysOf: (targets) => Effect.map(facts.graphOf(targets), ({ graph }) => (step) => graph.of(step).planKey),
-    outcomes: Effect.sync(() => [...record.outcomes.values()])
+    outcomes: Effect.sync(() => [...record.outcomes.values()]),
+    code: facts.code
   })
   // What a step can fail with is in its type; here it is any error.
   const executor = Executor.of({ run: runOne as unknown as Executor["Service"]["run"] })

@@ -1,6 +1,7 @@
 // What a run would do, before it does it: offline, from keys and the ledger alone, with a reason for everything that is not
 // taken from the store.
 import type { StoreError } from "@penchant/dsl/Errors"
+import type { AnyStep } from "@penchant/dsl/Step"
 import * as Effect from "effect/Effect"
 import { type Action, actionOf, codeFiles, lastSuccess } from "./actions.ts"
 import type { Code } from "./code.ts"
@@ -41,14 +42,12 @@ export interface PlanNode {
 export interface Plan {
   /** Inputs before what needs them. */
   readonly nodes: ReadonlyArray<PlanNode>
+  /** The node of a step that the targets reach. */
+  readonly of: (step: AnyStep) => PlanNode
 }
 
 export const whyOf = (verdict: Verdict): ReadonlyArray<Why> =>
   verdict._tag === "Run" || verdict._tag === "MaybeCutoff" ? verdict.why : []
-
-/** The node of a label, also of an alias. */
-export const find = ({ nodes }: Plan, label: string): PlanNode | undefined =>
-  nodes.find((node) => node.label === label || node.aliases.includes(label))
 
 /** The reasons of a verdict in words. */
 export const reasons = (verdict: Verdict): ReadonlyArray<string> =>
@@ -177,6 +176,6 @@ export const planOf = Effect.fnUntraced(
         skipped: Object.values(node.sources).flatMap(({ skipped }) => skipped)
       })
     }
-    return { nodes: [...done.values()] }
+    return { nodes: [...done.values()], of: (step) => done.get(graph.of(step).planKey)! }
   }
 )

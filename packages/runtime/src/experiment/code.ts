@@ -47,7 +47,8 @@ const walk = ({ directory, exclude = [], name }: Root): ReadonlyArray<readonly [
   return found
 }
 
-const above = (from: string, name: string): string | undefined => {
+/** The nearest file or folder of that name, in `from` or above it. */
+export const above = (from: string, name: string): string | undefined => {
   for (let at = from;; at = path.dirname(at)) {
     const candidate = path.join(at, name)
     if (fs.existsSync(candidate)) return candidate

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Implementation, Input, Job, Output } from "../steps/Implementation.ts"
+import { linkFiles } from "../steps/links.ts"
 import { encode } from "./manifest.ts"
 import { attempt } from "./problems.ts"
 import type { Store } from "./Store.ts"
@@ -22,11 +23,7 @@ const unfold = (at: string, { files }: Input): void => {
   if (fs.existsSync(at)) return
   const making = `${at}.making`
   fs.rmSync(making, { recursive: true, force: true })
-  fs.mkdirSync(making, { recursive: true })
-  for (const [name, blob] of Object.entries(files)) {
-    fs.mkdirSync(path.dirname(path.join(making, name)), { recursive: true })
-    fs.symlinkSync(blob, path.join(making, name))
-  }
+  linkFiles(making, files)
   fs.renameSync(making, at)
 }
 

@@ -30,6 +30,8 @@ export interface Labelled {
 }
 
 export interface Planning {
+  /** Of this installation; looked at once. */
+  readonly code: Effect.Effect<Code, StoreError>
   readonly graphOf: (targets: ReadonlyArray<Target>) => Effect.Effect<Labelled, StoreError | ComputeError>
 }
 
@@ -62,5 +64,5 @@ export const planning = Effect.fnUntraced(function*({ ledger }: Home, options: F
     }, known)
     return { graph: made, labels: labelsOf(made, targets), code: packages }
   })
-  return { graphOf } satisfies Planning
+  return { code, graphOf } satisfies Planning
 })

@@ -4,6 +4,7 @@ import { isObjective, labelOf, type Objective } from "@penchant/dsl/Objective"
 import type { AnyStep } from "@penchant/dsl/Step"
 import type { Comparison, Study } from "@penchant/dsl/Study"
 import * as Schema from "effect/Schema"
+import { stepsOf } from "../experiment/graph.ts"
 import { StepMetrics } from "../training/StepMetrics.ts"
 import { comparisonData } from "./comparison.ts"
 import { gradientShare, objectiveData } from "./objective.ts"
@@ -50,17 +51,6 @@ const subject = (step: AnyStep): AnyStep | undefined => {
 const sameRun = (found: Sources["found"], a: AnyStep, b: AnyStep): boolean =>
   a === b || (found(a) !== undefined && found(a)?.digest === found(b)?.digest)
 
-const all = (targets: ReadonlyArray<AnyStep>): ReadonlySet<AnyStep> => {
-  const seen = new Set<AnyStep>()
-  const visit = (step: AnyStep): void => {
-    if (seen.has(step)) return
-    seen.add(step)
-    for (const input of Object.values(step.inputs)) visit(input)
-  }
-  for (const step of targets) visit(step)
-  return seen
-}
-
 const lines = <A>(text: string | undefined, schema: Schema.Codec<A, any>): ReadonlyArray<A> =>
   (text ?? "").split("\n").filter((line) => line !== "").map((line) =>
     Schema.decodeUnknownSync(schema)(JSON.parse(line))
@@ -78,14 +68,14 @@ const TokensReport = Schema.fromJsonString(
 )
 
 /** One entry per data set that was read: what was dropped, how it was split, what tokenising did to the parts. */
-const dataRead = (steps: ReadonlySet<AnyStep>, found: Sources["found"]): ReadonlyArray<DataRead> => {
-  const tokenised = [...steps].filter(({ kind }) => kind === "tokenise")
-  return [...steps].filter(({ kind }) => kind === "pairs").flatMap((pairs) => {
+const dataRead = (steps: ReadonlyArray<AnyStep>, found: Sources["found"]): ReadonlyArray<DataRead> => {
+  const tokenised = steps.filter(({ kind }) => kind === "tokenise")
+  return steps.filter(({ kind }) => kind === "pairs").flatMap((pairs) => {
     const rows = pairs.inputs["rows"]
     const here = found(pairs)
     const read = rows === undefined ? undefined : found(rows)
     if (rows === undefined || here === undefined || read === undefined) return []
-    const mine = tokenised.filter(({ inputs }) => all([inputs["data"]!]).has(pairs))
+    const mine = tokenised.filter(({ inputs }) => stepsOf([inputs["data"]!]).includes(pairs))
     const parts = new Map<string, DataRead["parts"][number]>()
     const notes = new Set<string>()
     for (const step of mine) {
@@ -191,10 +181,10 @@ export const collect = (sources: Sources): ReportData => {
     }
   }
 
-  const reached = all(targets.map(({ step }) => step))
-  const base = [...reached].find(({ kind }) => kind === "model")
+  const reached = stepsOf(targets.map(({ step }) => step))
+  const base = reached.find(({ kind }) => kind === "model")
   const size = base === undefined ? undefined : (found(base)?.meta as { readonly parameters?: number } | undefined)
-  const judged = [...reached].find(({ kind }) => kind === "metric")?.inputs["data"]
+  const judged = reached.find(({ kind }) => kind === "metric")?.inputs["data"]
   const heldOut = judged === undefined
     ? undefined
     : (found(judged)?.meta as { readonly count?: number } | undefined)?.count

@@ -1,7 +1,7 @@
 // Formulas as MathML, which browsers set without any script. Short: rho is a log-ratio, l a log-probability, a bar a mean
 // per token; the page says so beside them.
 import type { Node } from "@penchant/dsl/Node"
-import { type Notation, printer } from "@penchant/dsl/Print"
+import { greek, type Notation, printer } from "@penchant/dsl/Print"
 import { escape } from "./html.ts"
 
 /** The signs that the printer writes between terms are the only + and - outside of these elements. */
@@ -14,15 +14,6 @@ const brackets = (inside: string): string => row(`${mo("(")}${row(inside)}${mo("
 const called = (...name: ReadonlyArray<string>) => (x: string): string =>
   row(`${name.map((word, i) => mi(i < name.length - 1 ? `${word}\u2009` : word)).join("")}${brackets(x)}`)
 
-const greek: Readonly<Record<string, string>> = {
-  alpha: "α",
-  beta: "β",
-  gamma: "γ",
-  delta: "δ",
-  epsilon: "ε",
-  lambda: "λ",
-  tau: "τ"
-}
 /** Text for a name that is not a single letter stands upright. */
 const named = (name: string): string => (name.length === 1 || name in greek ? mi(greek[name] ?? name) : words(name))
 

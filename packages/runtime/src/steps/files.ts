@@ -1,5 +1,4 @@
-// How implementations read their inputs and name what they leave. Blobs have no names of their own, so a folder of links
-// gives them back: loaders see the files as a person would.
+// How implementations read their inputs and name what they leave.
 import { BadFile, StoreError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -8,6 +7,7 @@ import * as path from "node:path"
 import type { TokenGroups } from "../compute/Batch.ts"
 import { completionTokens, decodeLogProbs, decodeTokens } from "../data/tokensFile.ts"
 import type { Input, Job } from "./Implementation.ts"
+import { linkFiles } from "./links.ts"
 
 /** The input of that name; the words of the language put it there, so its absence is a defect. */
 export const inputOf = (job: Job, name: string): Input => {
@@ -43,10 +43,7 @@ export const folderOf = (job: Job, name: string): Effect.Effect<string, StoreErr
   const folder = path.join(job.scratch, "inputs", name)
   return inScratch(folder, async () => {
     await fs.rm(folder, { recursive: true, force: true })
-    for (const [file, blob] of Object.entries(input.files)) {
-      await fs.mkdir(path.join(folder, path.dirname(file)), { recursive: true })
-      await fs.symlink(blob, path.join(folder, file))
-    }
+    linkFiles(folder, input.files)
     return folder
   })
 }
@@ -83,14 +80,16 @@ export const parametersOf = <A>(job: Job, schema: Schema.Codec<A, any>): A =>
 /** What an implementation wrote beside its files; a mismatch is a defect for the same reason. */
 export const metaOf = <A>(input: Input, schema: Schema.Codec<A, any>): A => Schema.decodeUnknownSync(schema)(input.meta)
 
-/** The groups of a `Tokens` input. */
-export const tokensOf = Effect.fnUntraced(function*(job: Job, name: string): Effect.fn.Return<TokenGroups, BadFile> {
-  const input = inputOf(job, name)
+/** The groups of a `Tokens` artifact. */
+export const groupsOf = Effect.fnUntraced(function*(input: Input): Effect.fn.Return<TokenGroups, BadFile> {
   const [tokens, ids] = yield* Effect.all([readInput(input, "tokens.safetensors"), readInput(input, "ids.json")])
   return yield* Effect.fromResult(
     decodeTokens({ "tokens.safetensors": tokens, "ids.json": ids }, fileOf(input, "tokens.safetensors"))
   )
 })
+
+/** The groups of a `Tokens` input. */
+export const tokensOf = (job: Job, name: string): Effect.Effect<TokenGroups, BadFile> => groupsOf(inputOf(job, name))
 
 /** The log-probabilities of a `LogProbs` input over `data`. */
 export const logProbsOf = Effect.fnUntraced(

@@ -2,6 +2,7 @@
 import type { Coefficients, Inputs, SideInputs } from "@penchant/dsl/Evaluate"
 import type { Side } from "@penchant/dsl/Formula"
 import type { Batch, TokenGroups } from "../compute/Batch.ts"
+import { pick, type Range } from "../compute/ranges.ts"
 
 /** [groups * branches + 1] where each branch's completion tokens start, in the order that log-probabilities are kept in. */
 export const branchOffsets = (data: TokenGroups): Int32Array => {
@@ -19,22 +20,14 @@ export const gather = (
   sides: ReadonlyArray<string>
 ): Float64Array => {
   const branches = sides.map((side) => data.sides.indexOf(side))
-  const ranges: Array<readonly [from: number, to: number]> = []
-  let count = 0
+  const ranges: Array<Range> = []
   for (const g of groups) {
     for (const branch of branches) {
       const b = g * data.sides.length + branch
       ranges.push([offsets[b]!, offsets[b + 1]!])
-      count += data.branchLength[b]!
     }
   }
-  const picked = new Float64Array(count)
-  let at = 0
-  for (const [from, to] of ranges) {
-    picked.set(all.subarray(from, to), at)
-    at += to - from
-  }
-  return picked
+  return pick(all, ranges)
 }
 
 /** What the loss is computed from: groups, their completion lengths per branch [groups * sides], and tokens [N] in batch order. */

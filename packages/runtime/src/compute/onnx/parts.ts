@@ -2,13 +2,14 @@
 // batch alone, so that sums come out the same however many threads there are.
 import type { Batch } from "../Batch.ts"
 import type { FusedInputs } from "../Engine.ts"
+import { pick, type Range } from "../ranges.ts"
 
 export interface Part {
   readonly batch: Batch
   /** Groups of the whole batch, in order. */
   readonly groups: ReadonlyArray<number>
-  /** Completion tokens of each of these groups, as [from, to) in the whole batch. */
-  readonly tokens: ReadonlyArray<readonly [number, number]>
+  /** Completion tokens of each of these groups, where they lie in the whole batch. */
+  readonly tokens: ReadonlyArray<Range>
 }
 
 /** Where group g begins: rows of tokens, predicting rows, completion tokens. */
@@ -99,16 +100,7 @@ export const partsOf = (batch: Batch, count: number): ReadonlyArray<Part> => {
 }
 
 /** The part's share of one value per completion token. */
-export const tokensOf = ({ tokens }: Part, whole: Float64Array): Float64Array => {
-  const total = tokens.reduce((sum, [from, to]) => sum + to - from, 0)
-  const share = new Float64Array(total)
-  let at = 0
-  for (const [from, to] of tokens) {
-    share.set(whole.subarray(from, to), at)
-    at += to - from
-  }
-  return share
-}
+export const tokensOf = ({ tokens }: Part, whole: Float64Array): Float64Array => pick(whole, tokens)
 
 /** The inverse of `tokensOf`, over all parts. */
 export const joinTokens = (parts: ReadonlyArray<Part>, shares: ReadonlyArray<Float64Array>): Float64Array => {
