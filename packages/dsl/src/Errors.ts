@@ -121,6 +121,57 @@ export class EngineError extends Schema.TaggedError<EngineError>()("EngineError"
   }
 }
 
+const size = (bytes: number): string =>
+  bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`
+
+/** What the device was asked for, and had; parts that nobody knows are left out. */
+const Room = {
+  askedBytes: Schema.optionalKey(Schema.Finite),
+  freeBytes: Schema.optionalKey(Schema.Finite),
+  totalBytes: Schema.optionalKey(Schema.Finite)
+}
+
+const inWords = (
+  { askedBytes, freeBytes, totalBytes }: {
+    readonly askedBytes?: number
+    readonly freeBytes?: number
+    readonly totalBytes?: number
+  }
+): string =>
+  [
+    askedBytes === undefined ? [] : [`${size(askedBytes)} asked`],
+    freeBytes === undefined ? [] : [`${size(freeBytes)} free`],
+    totalBytes === undefined ? [] : [`${size(totalBytes)} in all`]
+  ].flat().join(", ")
+
+/** The device has no room for an operation. The session goes on; the gradients of the optimiser step are to be started anew. */
+export class OutOfMemory extends Schema.TaggedError<OutOfMemory>()("OutOfMemory", {
+  engine: Schema.String,
+  operation: Schema.String,
+  problem: Schema.String,
+  ...Room
+}) {
+  override get message(): string {
+    const room = inWords(this)
+    return `engine ${this.engine}, ${this.operation}: out of memory: ${this.problem}${room === "" ? "" : ` (${room})`}`
+  }
+}
+
+/** One row alone does not fit on the device, with its activations recomputed where the engine can. */
+export class RowTooLarge extends Schema.TaggedError<RowTooLarge>()("RowTooLarge", {
+  row: Schema.String,
+  /** Rows that the engine is fed: the prompt once, each answer without its last token. */
+  tokens: Schema.Int,
+  ...Room
+}) {
+  override get message(): string {
+    const room = inWords(this)
+    return `row ${this.row}: its ${this.tokens} tokens do not fit in the device's memory${
+      room === "" ? "" : ` (${room})`
+    }; tokenise with a smaller maxLength, take a smaller model, or free the device (the last checkpoint is kept)`
+  }
+}
+
 /** The state directory cannot be read or written, or holds something that is not what its name says. */
 export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   path: Schema.String,
@@ -156,4 +207,4 @@ export type DataError = BadRow | BadFile
 /** What loading a model can fail with. */
 export type ModelError = BadModel | BadFile
 /** What anything that computes on an engine can fail with. */
-export type ComputeError = EngineLost | EngineError
+export type ComputeError = EngineLost | EngineError | OutOfMemory

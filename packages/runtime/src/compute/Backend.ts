@@ -1,8 +1,18 @@
 // What an engine implements inside its worker: plain asynchronous functions over typed arrays, no Effect.
 // The worker host (worker.ts) serves these by messages; Engine.ts is the same protocol seen from the main thread.
-// Errors are thrown: the host turns an exception into `EngineError`, a dead worker is `EngineLost`.
+// Errors are thrown: the host turns an exception into `EngineError`, `NoRoom` into `OutOfMemory`, `DeviceLost` and a dead
+// worker into `EngineLost`.
 import type { Batch } from "./Batch.ts"
-import type { FusedInputs, FusedLoss, ModelState, Numerics, OptimiserState, Update } from "./Engine.ts"
+import type {
+  DeviceState,
+  FusedInputs,
+  FusedLoss,
+  ModelState,
+  Numerics,
+  OptimiserState,
+  RunOptions,
+  Update
+} from "./Engine.ts"
 
 /** Policy, never identity: where and how fast, not what. Each engine reads what it knows and ignores the rest. */
 export interface EngineOptions {
@@ -11,6 +21,28 @@ export interface EngineOptions {
   /** "cpu", "cuda:0", ... where an engine has more than one. */
   readonly device?: string
 }
+
+/** Bytes, where an engine knows them. */
+export interface Room {
+  readonly askedBytes?: number
+  readonly freeBytes?: number
+  readonly totalBytes?: number
+}
+
+/**
+ * Thrown when the device has no room. Everything that the failed run made must be freed by then, so that the session can
+ * score, or start its gradients anew (`zeroGradients`), at once.
+ */
+export class NoRoom extends Error {
+  readonly room: Room
+  constructor(problem: string, room: Room = {}) {
+    super(problem)
+    this.room = room
+  }
+}
+
+/** Thrown when the device is gone for good (a sticky CUDA error, say): nothing of the engine can be used any more. */
+export class DeviceLost extends Error {}
 
 export interface OpenOptions {
   readonly optimiser?: OptimiserState
@@ -25,17 +57,21 @@ export interface BackendSession {
   /** Token log-probabilities [N], nothing kept. */
   readonly score: (batch: Batch) => Promise<Float64Array>
   /** The same, keeping what `backward` needs until it, or the next `forward`, comes. */
-  readonly forward: (batch: Batch) => Promise<Float64Array>
+  readonly forward: (batch: Batch, options?: RunOptions) => Promise<Float64Array>
   /** Adds the gradients of sum_n coefficients[n] * logProb[n]; throws without a `forward` before it. */
   readonly backward: (coefficients: Float64Array) => Promise<void>
   /** Forward, loss and backward in one run, adding gradients; present only when `open` was given a loss that the engine can fuse. */
-  readonly fused?: (batch: Batch, inputs: FusedInputs) => Promise<Float64Array>
+  readonly fused?: (batch: Batch, inputs: FusedInputs, options?: RunOptions) => Promise<Float64Array>
   /** Clips once, AdamW, zeroes the gradients. See optimiser.ts for the formula. */
   readonly update: (update: Update) => Promise<{ readonly gradNorm: number; readonly clipped: boolean }>
   readonly weights: () => Promise<ModelState>
   readonly optimiser: () => Promise<OptimiserState>
   /** Accumulated gradients, flat, in the order of `ModelState.parameters`. */
   readonly gradients: () => Promise<Float32Array | Float64Array>
+  /** Drops the gradients summed since the last update, and what a `forward` kept. */
+  readonly zeroGradients: () => Promise<void>
+  /** Of a device whose memory is not the process's own; absent on others. */
+  readonly device?: () => Promise<DeviceState>
   readonly close: () => Promise<void>
 }
 

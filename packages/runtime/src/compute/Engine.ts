@@ -60,15 +60,37 @@ export interface FusedInputs {
   readonly scale: number
 }
 
+/** Policy, never identity: the numbers are the same on an engine whose class is bitwise. */
+export interface RunOptions {
+  /** Keep only the input of each block, and compute the rest of it again on the way back. Engines without it ignore it. */
+  readonly recompute?: boolean
+}
+
+/** A device as it stands, in bytes. */
+export interface DeviceState {
+  readonly name: string
+  readonly kind: "cpu" | "cuda"
+  readonly totalBytes: number
+  /** What a run could still get, memory that the engine holds in reserve included. */
+  readonly freeBytes: number
+  /** Most that the engine's tensors took at once since the session was opened. */
+  readonly peakBytes: number
+  readonly liveTensors: number
+}
+
 export interface Session {
   /** Token log-probabilities [N] of the batch, nothing kept. */
   readonly score: (batch: Batch) => Effect.Effect<Float64Array, ComputeError>
   /** The same, keeping what the next `backward` needs. */
-  readonly forward: (batch: Batch) => Effect.Effect<Float64Array, ComputeError>
+  readonly forward: (batch: Batch, options?: RunOptions) => Effect.Effect<Float64Array, ComputeError>
   /** Adds the gradients of sum_n coefficients[n] * logProb[n] for the batch of the last `forward`. */
   readonly backward: (coefficients: Float64Array) => Effect.Effect<void, ComputeError>
   /** Forward, loss, backward in one run, adding gradients; present when a fused loss was given and the engine has it. */
-  readonly fused?: (batch: Batch, inputs: FusedInputs) => Effect.Effect<Float64Array, ComputeError>
+  readonly fused?: (
+    batch: Batch,
+    inputs: FusedInputs,
+    options?: RunOptions
+  ) => Effect.Effect<Float64Array, ComputeError>
   /** Clips, updates, zeroes the gradients. Returns the norm before clipping. */
   readonly update: (
     update: Update
@@ -78,6 +100,10 @@ export interface Session {
   readonly optimiser: Effect.Effect<OptimiserState, ComputeError>
   /** Accumulated gradients, flat, for tests and checks. */
   readonly gradients: Effect.Effect<Float32Array | Float64Array, ComputeError>
+  /** Drops the gradients summed since the last update, and what a `forward` kept: an optimiser step starts anew. */
+  readonly zeroGradients: Effect.Effect<void, ComputeError>
+  /** Present on devices with memory of their own. */
+  readonly device?: Effect.Effect<DeviceState, ComputeError>
 }
 
 export class Engine extends Context.Service<Engine, {

@@ -1,10 +1,12 @@
 // The main thread's side of an engine's worker: one scoped worker, requests as Effects, and what became of it.
-// A worker that dies fails every pending and later request with `EngineLost`; an exception inside is `EngineError`.
-import { type ComputeError, EngineError, EngineLost } from "@penchant/dsl/Errors"
+// A worker that dies, or whose device is lost, fails every pending and later request with `EngineLost`; an exception inside
+// is `EngineError`, or `OutOfMemory`.
+import { type ComputeError, EngineError, EngineLost, OutOfMemory } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
-import type { Numerics, Session } from "./Engine.ts"
+import type { Batch } from "./Batch.ts"
+import type { FusedInputs, Numerics, RunOptions, Session } from "./Engine.ts"
 import { Engine } from "./Engine.ts"
 import type { Hello, Reply, Request, Verb, Verbs, WorkerData } from "./protocol.ts"
 
@@ -60,11 +62,16 @@ const connect = (file: URL, data: WorkerData): Connection => {
     }
     const operation = pending.get(message.id)?.verb
     if (operation === undefined) return
+    if ("answer" in message) return settle(message.id, Effect.succeed(message.answer))
+    const { kind, problem } = message
+    if (kind === "lost") return lose(problem)
     settle(
       message.id,
-      "problem" in message
-        ? Effect.fail(new EngineError({ engine, operation, problem: message.problem }))
-        : Effect.succeed(message.answer)
+      Effect.fail(
+        kind === "noRoom"
+          ? new OutOfMemory({ engine, operation, problem, ...message.room })
+          : new EngineError({ engine, operation, problem })
+      )
     )
   })
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread, not a window
@@ -117,19 +124,27 @@ export const engineOf: (
       open: Effect.fnUntraced(function*(model, options = {}) {
         const id = sessions++
         yield* Effect.addFinalizer(() => Effect.sync(() => connection.tell(id, "close")))
-        const { fused } = yield* connection.ask(id, "open", { model, options })
+        const { device, fused } = yield* connection.ask(id, "open", { model, options })
         const session: Session = {
           score: (batch) => connection.ask(id, "score", batch),
-          forward: (batch) => connection.ask(id, "forward", batch),
+          forward: (batch, options) => connection.ask(id, "forward", { batch, options }),
           backward: (coefficients) => connection.ask(id, "backward", coefficients),
           update: (update) => connection.ask(id, "update", update),
           weights: connection.ask(id, "weights", undefined),
           optimiser: connection.ask(id, "optimiser", undefined),
-          gradients: connection.ask(id, "gradients", undefined)
+          gradients: connection.ask(id, "gradients", undefined),
+          zeroGradients: connection.ask(id, "zeroGradients", undefined)
         }
-        return fused
-          ? { ...session, fused: (batch, inputs) => connection.ask(id, "fused", { batch, inputs }) }
-          : session
+        return {
+          ...session,
+          ...(device ? { device: connection.ask(id, "device", undefined) } : {}),
+          ...(fused
+            ? {
+              fused: (batch: Batch, inputs: FusedInputs, options?: RunOptions) =>
+                connection.ask(id, "fused", { batch, inputs, options })
+            }
+            : {})
+        }
       })
     })
   }

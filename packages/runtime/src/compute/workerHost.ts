@@ -2,10 +2,23 @@
 // An exception becomes a reply; only a worker that dies says nothing.
 import { setImmediate } from "node:timers/promises"
 import type { MessagePort } from "node:worker_threads"
-import type { Backend, BackendModule, BackendSession, EngineOptions } from "./Backend.ts"
+import {
+  type Backend,
+  type BackendModule,
+  type BackendSession,
+  DeviceLost,
+  type EngineOptions,
+  NoRoom
+} from "./Backend.ts"
 import type { Hello, Reply, Request, Verb, Verbs } from "./protocol.ts"
 
 const problemOf = (error: unknown): string => error instanceof Error ? error.message || error.name : String(error)
+
+const failure = (id: number, error: unknown): Reply => {
+  const problem = problemOf(error)
+  if (error instanceof NoRoom) return { id, problem, kind: "noRoom", room: error.room }
+  return { id, problem, kind: error instanceof DeviceLost ? "lost" : "failed" }
+}
 
 /** Buffers of the typed arrays in an answer: they are handed over, not copied. */
 const buffersOf = (answer: unknown): ReadonlyArray<ArrayBuffer> => {
@@ -23,16 +36,21 @@ type Calls = {
 
 const calls: Calls = {
   score: (session, batch) => session.score(batch),
-  forward: (session, batch) => session.forward(batch),
+  forward: (session, { batch, options }) => session.forward(batch, options),
   backward: (session, coefficients) => session.backward(coefficients),
-  fused: (session, { batch, inputs }) => {
+  fused: (session, { batch, inputs, options }) => {
     if (session.fused === undefined) throw new Error("this session has no fused loss")
-    return session.fused(batch, inputs)
+    return session.fused(batch, inputs, options)
   },
   update: (session, update) => session.update(update),
   weights: (session) => session.weights(),
   optimiser: (session) => session.optimiser(),
   gradients: (session) => session.gradients(),
+  zeroGradients: (session) => session.zeroGradients(),
+  device: (session) => {
+    if (session.device === undefined) throw new Error("this session knows nothing of its device")
+    return session.device()
+  },
   close: (session) => session.close()
 }
 
@@ -59,7 +77,7 @@ export const serve = async (
     if (request.verb === "open") {
       const session = await backend.open(request.ask.model, request.ask.options)
       sessions.set(request.session, session)
-      return { fused: session.fused !== undefined }
+      return { fused: session.fused !== undefined, device: session.device !== undefined }
     }
     const session = sessions.get(request.session)
     if (request.verb === "close") sessions.delete(request.session)
@@ -83,7 +101,7 @@ export const serve = async (
     try {
       reply = { id: request.id, answer: await answer(request) }
     } catch (error) {
-      reply = { id: request.id, problem: problemOf(error) }
+      reply = failure(request.id, error)
     }
     port.postMessage(reply, "answer" in reply ? buffersOf(reply.answer) : [])
   }

@@ -1,6 +1,6 @@
 // An engine that misbehaves on purpose; the first token of a batch says how. Hosted by the same code as the real ones.
 import { parentPort, workerData } from "node:worker_threads"
-import type { BackendModule, BackendSession } from "../../src/compute/Backend.ts"
+import { type BackendModule, type BackendSession, DeviceLost, NoRoom } from "../../src/compute/Backend.ts"
 import type { Batch } from "../../src/compute/Batch.ts"
 import { serve } from "../../src/compute/workerHost.ts"
 
@@ -32,7 +32,13 @@ const behaviours: Readonly<Record<number, (batch: Batch) => Promise<Float64Array
   },
   // Takes 200 ms.
   5: (batch) => new Promise((resolve) => setTimeout(() => resolve(Float64Array.from(batch.tokens)), 200)),
-  6: async () => Float64Array.from(scored)
+  6: async () => Float64Array.from(scored),
+  7: async () => {
+    throw new NoRoom("no block of this size", { askedBytes: 3e9, freeBytes: 1e6, totalBytes: 8e9 })
+  },
+  8: async () => {
+    throw new DeviceLost("unspecified launch failure")
+  }
 }
 
 const session: BackendSession = {
@@ -46,6 +52,15 @@ const session: BackendSession = {
   weights: refuse,
   optimiser: refuse,
   gradients: refuse,
+  zeroGradients: refuse,
+  device: async () => ({
+    name: "made up",
+    kind: "cuda",
+    totalBytes: 8e9,
+    freeBytes: 1e6,
+    peakBytes: 7e9,
+    liveTensors: scored.length
+  }),
   close: async () => {
     scored.push(-1)
   }

@@ -1,6 +1,6 @@
 // The worker around an engine: same numbers as without it, typed errors, and an end whatever the engine is doing.
 import { assert, describe, it } from "@effect/vitest"
-import { EngineError, EngineLost } from "@penchant/dsl/Errors"
+import { EngineError, EngineLost, OutOfMemory } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -41,6 +41,11 @@ describe("an engine in a worker", () => {
       const got = yield* session.forward(packed)
       yield* session.backward(coefficients)
       const gradients = yield* session.gradients
+      yield* session.zeroGradients
+      assert.isTrue((yield* session.gradients).every((gradient) => gradient === 0))
+      yield* session.forward(packed)
+      yield* session.backward(coefficients)
+      assert.isUndefined(session.device)
       const { gradNorm } = yield* session.update(update)
       const weights = yield* session.weights
       const { m, updates } = yield* session.optimiser
@@ -76,6 +81,29 @@ describe("an engine in a worker", () => {
           problem: "not in this engine"
         })
         assert.deepStrictEqual(yield* session.score(batch(0)), Float64Array.of(0))
+      })
+    ))
+
+  it.effect("a device without room is OutOfMemory with the bytes, and the session goes on", () =>
+    withSession((session) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(session.score(batch(7)))
+        assert.instanceOf(error, OutOfMemory)
+        assert.deepInclude(error, { operation: "score", askedBytes: 3e9, freeBytes: 1e6, totalBytes: 8e9 })
+        assert.include(error.message, "(3.00 GB asked, 1.0 MB free, 8.00 GB in all)")
+        assert.deepStrictEqual(yield* session.score(batch(0)), Float64Array.of(0))
+        assert.strictEqual((yield* session.device!).liveTensors, 2)
+      })
+    ))
+
+  it.effect("a device that is lost is EngineLost, for every later request too", () =>
+    withSession((session) =>
+      Effect.gen(function*() {
+        for (const ask of [session.score(batch(8)), session.score(batch(0)), session.gradients]) {
+          const error = yield* Effect.flip(ask)
+          assert.instanceOf(error, EngineLost)
+          assert.include(error.message, "unspecified launch failure; run again to continue from the last checkpoint")
+        }
       })
     ))
 

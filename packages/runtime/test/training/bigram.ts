@@ -186,7 +186,11 @@ const session = (model: ModelState, options: Options, optimiser?: OptimiserState
       }),
     weights: Effect.sync(() => ({ ...model, parameters: weights.slice() })),
     optimiser: Effect.sync(() => ({ m: m.slice(), v: v.slice(), updates })),
-    gradients: Effect.sync(() => gradients.slice())
+    gradients: Effect.sync(() => gradients.slice()),
+    zeroGradients: Effect.sync(() => {
+      kept = undefined
+      gradients.fill(0)
+    })
   }
 }
 

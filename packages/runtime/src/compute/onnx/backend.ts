@@ -82,6 +82,12 @@ const open = (shared: Shared): Backend["open"] => async (model, options) => {
       await gather(sum)
       return parameters.inOrder(sum)
     },
+    zeroGradients: async () => {
+      asked = undefined
+      parameters.train()
+      gradients().fill(0)
+      await Promise.all(others.map((lane) => lane.load(weights().slice())))
+    },
     close: async () => {
       asked = undefined
       await Promise.all(lanes.map((lane) => lane.close()))

@@ -103,6 +103,10 @@ const open: Backend["open"] = async (model, options) => {
     weights: async () => ({ ...model, parameters: parameters.slice() }),
     optimiser: async () => ({ m: m.slice(), v: v.slice(), updates }),
     gradients: async () => gradients.slice(),
+    zeroGradients: async () => {
+      saved = undefined
+      gradients.fill(0)
+    },
     close: async () => {
       saved = undefined
     }
