@@ -60,16 +60,27 @@ describe("house", () => {
   it("depends on nothing but the list, at exact versions", () => {
     const known = new Set([
       "@effect/platform-node",
+      "@huggingface/hub",
       "@huggingface/jinja",
       "@huggingface/tokenizers",
       "@observablehq/plot",
       "@penchant/dsl",
       "@penchant/objectives",
+      "@tensorflow/tfjs-backend-cpu",
+      "@tensorflow/tfjs-backend-wasm",
+      "@tensorflow/tfjs-core",
+      "csv-parse",
       "effect",
+      "hyparquet",
+      "hyparquet-compressors",
+      "koffi",
       "linkedom",
       "onnxruntime-node",
+      "picomatch",
       "ts-pattern",
-      "typescript"
+      "typescript",
+      "undici",
+      "yaml"
     ])
     const used = new Map<string, string>()
     for (const name of ["dsl", "objectives", "runtime"]) {

@@ -2,6 +2,7 @@
 // The worker host (worker.ts) serves these by messages; Engine.ts is the same protocol seen from the main thread.
 // Errors are thrown: the host turns an exception into `EngineError`, `NoRoom` into `OutOfMemory`, `DeviceLost` and a dead
 // worker into `EngineLost`.
+import type { GenerateOptions, Prompt, Sample } from "../generation/Generation.ts"
 import type { Batch } from "./Batch.ts"
 import type {
   DeviceState,
@@ -62,6 +63,11 @@ export interface BackendSession {
   readonly backward: (coefficients: Float64Array) => Promise<void>
   /** Forward, loss and backward in one run, adding gradients; present only when `open` was given a loss that the engine can fuse. */
   readonly fused?: (batch: Batch, inputs: FusedInputs, options?: RunOptions) => Promise<Float64Array>
+  /**
+   * Samples of each prompt, `options.samples` in a row, all in one batch; present when the engine generates. An engine gives a
+   * `Decoder` and leaves the rest to generation/generate.ts.
+   */
+  readonly generate?: (prompts: ReadonlyArray<Prompt>, options: GenerateOptions) => Promise<ReadonlyArray<Sample>>
   /** Clips once, AdamW, zeroes the gradients. See optimiser.ts for the formula. */
   readonly update: (update: Update) => Promise<{ readonly gradNorm: number; readonly clipped: boolean }>
   readonly weights: () => Promise<ModelState>

@@ -5,6 +5,7 @@ import type { Node } from "@penchant/dsl/Formula"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { GenerateOptions, Prompt, Sample } from "../generation/Generation.ts"
 import type { Batch } from "./Batch.ts"
 
 /** Enters both keys of every step that computes on an engine; a change there is the reason `EnvChanged`. */
@@ -91,6 +92,11 @@ export interface Session {
     inputs: FusedInputs,
     options?: RunOptions
   ) => Effect.Effect<Float64Array, ComputeError>
+  /** Samples of each prompt, `options.samples` in a row, all in one batch; present when the engine generates. */
+  readonly generate?: (
+    prompts: ReadonlyArray<Prompt>,
+    options: GenerateOptions
+  ) => Effect.Effect<ReadonlyArray<Sample>, ComputeError>
   /** Clips, updates, zeroes the gradients. Returns the norm before clipping. */
   readonly update: (
     update: Update

@@ -1,5 +1,6 @@
 // What passes between the main thread and an engine's worker: requests and replies by id, in the order they were sent.
 // Sessions are numbered by the main thread, so that one can be closed before its opening was answered.
+import type { GenerateOptions, Prompt, Sample } from "../generation/Generation.ts"
 import type { BackendSession, EngineOptions, OpenOptions, Room } from "./Backend.ts"
 import type { Batch } from "./Batch.ts"
 import type { DeviceState, FusedInputs, ModelState, Numerics, OptimiserState, RunOptions, Update } from "./Engine.ts"
@@ -9,7 +10,7 @@ export interface Verbs {
   readonly open: {
     readonly ask: { readonly model: ModelState; readonly options: OpenOptions }
     /** What the session has of the optional verbs. */
-    readonly answer: { readonly fused: boolean; readonly device: boolean }
+    readonly answer: { readonly fused: boolean; readonly device: boolean; readonly generate: boolean }
   }
   readonly score: { readonly ask: Batch; readonly answer: Float64Array }
   readonly forward: {
@@ -20,6 +21,10 @@ export interface Verbs {
   readonly fused: {
     readonly ask: { readonly batch: Batch; readonly inputs: FusedInputs; readonly options: RunOptions | undefined }
     readonly answer: Float64Array
+  }
+  readonly generate: {
+    readonly ask: { readonly prompts: ReadonlyArray<Prompt>; readonly options: GenerateOptions }
+    readonly answer: ReadonlyArray<Sample>
   }
   readonly update: { readonly ask: Update; readonly answer: Awaited<ReturnType<BackendSession["update"]>> }
   readonly weights: { readonly ask: undefined; readonly answer: ModelState }

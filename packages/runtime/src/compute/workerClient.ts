@@ -5,6 +5,7 @@ import { type ComputeError, EngineError, EngineLost, OutOfMemory } from "@pencha
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
+import type { GenerateOptions, Prompt } from "../generation/Generation.ts"
 import type { Batch } from "./Batch.ts"
 import type { FusedInputs, Numerics, RunOptions, Session } from "./Engine.ts"
 import { Engine } from "./Engine.ts"
@@ -124,7 +125,7 @@ export const engineOf: (
       open: Effect.fnUntraced(function*(model, options = {}) {
         const id = sessions++
         yield* Effect.addFinalizer(() => Effect.sync(() => connection.tell(id, "close")))
-        const { device, fused } = yield* connection.ask(id, "open", { model, options })
+        const { device, fused, generate } = yield* connection.ask(id, "open", { model, options })
         const session: Session = {
           score: (batch) => connection.ask(id, "score", batch),
           forward: (batch, options) => connection.ask(id, "forward", { batch, options }),
@@ -142,6 +143,12 @@ export const engineOf: (
             ? {
               fused: (batch: Batch, inputs: FusedInputs, options?: RunOptions) =>
                 connection.ask(id, "fused", { batch, inputs, options })
+            }
+            : {}),
+          ...(generate
+            ? {
+              generate: (prompts: ReadonlyArray<Prompt>, options: GenerateOptions) =>
+                connection.ask(id, "generate", { prompts, options })
             }
             : {})
         }

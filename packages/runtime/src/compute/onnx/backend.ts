@@ -5,7 +5,15 @@ import { availableParallelism } from "node:os"
 import type { Backend, BackendModule, BackendSession } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
 import { numerics } from "../numerics.ts"
-import { type Lane, laneHere, type LaneThread, laneThread, scoreTogether, trainTogether } from "./lanes.ts"
+import {
+  generateTogether,
+  type Lane,
+  laneHere,
+  type LaneThread,
+  laneThread,
+  scoreTogether,
+  trainTogether
+} from "./lanes.ts"
 import { canFuse } from "./objective.ts"
 import { parametersOf } from "./Parameters.ts"
 import type { Network, Pull } from "./replica.ts"
@@ -55,6 +63,7 @@ const open = (shared: Shared): Backend["open"] => async (model, options) => {
 
   const session: BackendSession = {
     score: (batch) => scoreTogether(lanes, batch),
+    generate: (prompts, options) => generateTogether(lanes, prompts, options),
     forward: async (batch) => {
       const logProbs = await scoreTogether(lanes, batch)
       asked = batch

@@ -5,13 +5,13 @@ import type { Batch } from "../Batch.ts"
 import type { FusedInputs, FusedLoss } from "../Engine.ts"
 import type { Input } from "../Graph.ts"
 import { objectiveInput } from "./objective.ts"
-import { sizesOf } from "./Program.ts"
+import { type Model, sizesOf } from "./Program.ts"
 import { causalMask, type Layout, predictingSizes, tileSizes } from "./tiles.ts"
 
 export type Feeds = Record<string, Tensor>
 
 /** Small integers as int64, without a BigInt for each. */
-const int64 = (values: ArrayLike<number>): Tensor => {
+export const int64 = (values: ArrayLike<number>): Tensor => {
   const words = new Int32Array(2 * values.length)
   for (let i = 0; i < values.length; i++) {
     words[2 * i] = values[i]!
@@ -48,6 +48,13 @@ export const batchFeeds = (batch: Batch, layout: Layout, wanted: ReadonlyArray<s
   }
   return feeds
 }
+
+/** The sizes of reshapes, the same in every run. */
+export const sizeFeeds = ({ inputs }: Model): Feeds =>
+  Object.fromEntries(inputs.flatMap(({ name }) => {
+    const sizes = sizesOf(name)
+    return sizes === undefined ? [] : [[name, int64(sizes)]]
+  }))
 
 /** The rotary table that an input declares, for positions [0, count). */
 export const tableFeed = ({ source }: Input, count: number): Tensor => {

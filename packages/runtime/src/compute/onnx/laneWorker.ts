@@ -31,6 +31,8 @@ const answer = async (request: LaneRequest): Promise<unknown> => {
       return lane.train(request.batch, request.pull)
     case "gradients":
       return lane.gradients()
+    case "generate":
+      return lane.generate(request.prompts, request.options)
     case "load":
       return lane.load(request.weights)
     case "close":

@@ -3,6 +3,9 @@
 // and stays fast on a busy machine. Each lane sums gradients of its own, and the sums meet in the order of the lanes, so
 // the numbers depend on how many lanes a model has, never on how many threads run them.
 import { Worker } from "node:worker_threads"
+import { decodeOf } from "../../generation/decode.ts"
+import { generate } from "../../generation/generate.ts"
+import type { GenerateOptions, Prompt, Sample } from "../../generation/Generation.ts"
 import type { Batch } from "../Batch.ts"
 import { inputsOf, joinTokens, type Part, partsOf, tokensOf } from "./parts.ts"
 import { type Network, type Pull, replicaOf, type Vectors } from "./replica.ts"
@@ -12,6 +15,7 @@ import type { Sessions } from "./sessions.ts"
 export interface Lane {
   readonly score: (batch: Batch) => Promise<Float64Array>
   readonly train: (batch: Batch, pull: Pull) => Promise<Float64Array>
+  readonly generate: (prompts: ReadonlyArray<Prompt>, options: GenerateOptions) => Promise<ReadonlyArray<Sample>>
   /** A copy of the sum since the last `load`, in the order of the places. */
   readonly gradients: () => Promise<Float32Array>
   /** New weights, which the lane keeps, and gradients of zero. */
@@ -27,7 +31,10 @@ export const laneHere = (
 ): Lane => {
   const replica = replicaOf(network, cache, vectors)
   return {
-    ...replica,
+    score: replica.score,
+    train: replica.train,
+    generate: async (prompts, options) =>
+      generate(replica.decoder(), prompts, options, options.stop.length === 0 ? undefined : await decodeOf(options)),
     gradients: async () => vectors.gradients().slice(),
     load: async (weights) => {
       vectors.load?.(weights)
@@ -44,6 +51,7 @@ export type LaneRequest =
     | { readonly verb: "open"; readonly network: Network; readonly weights: Float32Array }
     | { readonly verb: "score"; readonly batch: Batch }
     | { readonly verb: "train"; readonly batch: Batch; readonly pull: Pull }
+    | { readonly verb: "generate"; readonly prompts: ReadonlyArray<Prompt>; readonly options: GenerateOptions }
     | { readonly verb: "load"; readonly weights: Float32Array }
     | { readonly verb: "gradients" | "close" }
   )
@@ -105,6 +113,7 @@ export const laneThread = (threads: number): LaneThread => {
       return {
         score: (batch) => after(ask(replica, { verb: "score", batch })),
         train: (batch, pull) => after(ask(replica, { verb: "train", batch, pull })),
+        generate: (prompts, options) => after(ask(replica, { verb: "generate", prompts, options })),
         gradients: () => after(ask(replica, { verb: "gradients" })),
         load: (weights) => after(ask(replica, { verb: "load", weights }, [weights.buffer as ArrayBuffer])),
         close: () => after(ask(replica, { verb: "close" }))
@@ -136,3 +145,19 @@ export const trainTogether = (lanes: ReadonlyArray<Lane>, batch: Batch, pull: Pu
         ? { inputs: inputsOf(part, pull.inputs) }
         : { coefficients: tokensOf(part, pull.coefficients) }
     ))
+
+/** Prompts go to the lanes in turn, so that each has as many, of about the same lengths when these are sorted. */
+export const generateTogether = async (
+  lanes: ReadonlyArray<Lane>,
+  prompts: ReadonlyArray<Prompt>,
+  options: GenerateOptions
+): Promise<ReadonlyArray<Sample>> => {
+  const shares = lanes.map((lane, l) => [lane, prompts.filter((_, p) => p % lanes.length === l)] as const)
+  const made = await Promise.all(
+    shares.toReversed().map(([lane, share]) => share.length === 0 ? [] : lane.generate(share, options))
+  ).then((parts) => parts.toReversed())
+  return prompts.flatMap((_, p) => {
+    const at = Math.floor(p / lanes.length) * options.samples
+    return made[p % lanes.length]!.slice(at, at + options.samples)
+  })
+}

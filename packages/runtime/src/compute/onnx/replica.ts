@@ -3,11 +3,15 @@
 // Leaves out the optimiser, and who owns the memory.
 import * as Result from "effect/Result"
 import { Tensor } from "onnxruntime-node"
+import type { Decoder } from "../../generation/Decoder.ts"
 import { architecture } from "../../model/families.ts"
 import type { Forward } from "../../model/Family.ts"
 import type { Batch } from "../Batch.ts"
 import type { FusedInputs, FusedLoss } from "../Engine.ts"
-import { batchFeeds, type Feeds, objectiveFeeds, tableFeed } from "./feeds.ts"
+import { numerics } from "../numerics.ts"
+import { decoderOf } from "./decoder.ts"
+import { attentionsOf, prefillModel, stepModel } from "./decoding.ts"
+import { batchFeeds, type Feeds, int64, objectiveFeeds, sizeFeeds, tableFeed } from "./feeds.ts"
 import { gradientName, logProbName, scoringModel, sumName, trainingModel } from "./models.ts"
 import type { Place } from "./Parameters.ts"
 import type { Model } from "./Program.ts"
@@ -29,6 +33,7 @@ export interface Replica {
   readonly score: (batch: Batch) => Promise<Float64Array>
   /** The same, and adds gradients. */
   readonly train: (batch: Batch, pull: Pull) => Promise<Float64Array>
+  readonly decoder: () => Decoder
 }
 
 /** Vectors in the order of the places; they may be others from call to call, as memory moves. */
@@ -45,7 +50,7 @@ const tablesOf = ({ graph }: Forward) => {
   const inputs = graph.inputs.filter(({ source }) => source.kind === "table")
   let count = 0
   let tables: Feeds = {}
-  return ({ positions }: Batch): Feeds => {
+  return (positions: Int32Array): Feeds => {
     const needed = positions.reduce((a, b) => Math.max(a, b), 0) + 1
     if (needed > count) {
       count = Math.max(2 * count, needed, 256)
@@ -108,7 +113,7 @@ export const replicaOf = ({ config, loss, places }: Network, cache: Sessions, ve
 
   const feed = (model: Model, batch: Batch): Feeds => ({
     ...batchFeeds(batch, layoutOf(batch), model.inputs.map(({ name }) => name)),
-    ...tables(batch),
+    ...tables(batch.positions),
     ...weights()
   })
   return {
@@ -132,6 +137,28 @@ export const replicaOf = ({ config, loss, places }: Network, cache: Sessions, ve
         addRows(table, results[output]!.data as Float32Array, batch[field], shape.at(-1)!)
       }
       return logProbsOf(results)
-    }
+    },
+    decoder: () =>
+      decoderOf({
+        vocabulary: described.success.vocabulary,
+        attentions: attentionsOf(forward),
+        groups: numerics.onnx.groups,
+        prefill: async (batch) => {
+          const layout = layoutOf(batch)
+          const loaded = await cache.load(key("prefill", layout), () => prefillModel(forward, layout))
+          return run(loaded, feed(loaded.model, batch), {})
+        },
+        step: async (branches, positions, feeds) => {
+          const layout: Layout = { groups: 1, branches, promptTiles: 1 }
+          const loaded = await cache.load(key("step", layout), () => stepModel(forward, branches))
+          return run(loaded, {
+            ...sizeFeeds(loaded.model),
+            ...tables(positions),
+            ...weights(),
+            ...feeds,
+            positions: int64(positions)
+          }, {})
+        }
+      })
   }
 }

@@ -13,8 +13,8 @@ export interface Sessions {
   readonly close: () => Promise<void>
 }
 
-/** One network at one objective uses up to six: scoring and training at 1, 2 and 4 groups. */
-const limit = 8
+/** One network at one objective uses up to six: scoring and training at 1, 2 and 4 groups; generation four more. */
+const limit = 12
 
 /**
  * Memory patterns assume shapes that repeat, and batches never do. Optimisation buys nothing here and costs half of the

@@ -1,6 +1,9 @@
 // The reference engine: float64 in plain TypeScript, exact and slow, the oracle of the others. Takes any number of groups.
 // Leaves out fused losses: it always goes through the host.
 import * as Result from "effect/Result"
+import { decodeOf } from "../../generation/decode.ts"
+import { generate } from "../../generation/generate.ts"
+import { logitsOf } from "../../generation/logits.ts"
 import { architecture } from "../../model/families.ts"
 import type { Backend, BackendModule, BackendSession } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
@@ -8,6 +11,7 @@ import type { ModelState, Numerics } from "../Engine.ts"
 import { gradient } from "../gradient.ts"
 import type { Input } from "../Graph.ts"
 import { adamW, clipFactor, decays, normOf } from "../optimiser.ts"
+import { recomputing } from "./decoder.ts"
 import { type Environment, run, tableOf } from "./run.ts"
 import { floats, ints, type Sizes } from "./Tensor.ts"
 
@@ -32,7 +36,9 @@ const sizesOf = (batch: Batch): Sizes => ({
 const open: Backend["open"] = async (model, options) => {
   const described = architecture(model.config)
   if (Result.isFailure(described)) throw new Error(`config: "${described.failure.field}" ${described.failure.problem}`)
-  const { graph, logProb, weights } = described.success.forward()
+  const forward = described.success.forward()
+  const { graph, logProb, weights } = forward
+  const { graph: toLogits, logits, vocabulary } = logitsOf(forward)
   const backwards = gradient(graph, logProb, weights)
   const parameters = Float64Array.from(model.parameters)
   const gradients = new Float64Array(parameters.length)
@@ -67,6 +73,15 @@ const open: Backend["open"] = async (model, options) => {
       const environment = feed(batch, sizes)
       run(graph, environment, graph.outputs, sizes)
       return environment.get(logProb)!.data
+    },
+    generate: async (prompts, options) => {
+      const decoder = recomputing(vocabulary, (batch) => {
+        const sizes = sizesOf(batch)
+        const environment = feed(batch, sizes)
+        run(toLogits, environment, [logits], sizes)
+        return environment.get(logits)!.data
+      })
+      return generate(decoder, prompts, options, options.stop.length === 0 ? undefined : await decodeOf(options))
     },
     forward: async (batch) => {
       const sizes = sizesOf(batch)

@@ -11,6 +11,7 @@ import { decodeSafetensors } from "../../data/safetensors.ts"
 import { loadModel } from "../../model/load.ts"
 import type { Progress } from "../../platform/Progress.ts"
 import type { TrainingError } from "../../training/train.ts"
+import { generationChecks } from "./generation.ts"
 import { objectiveChecks } from "./objectives.ts"
 import { type Conformance, ObjectiveValues, otherModel, read, TrainingRuns } from "./references.ts"
 import { modelChecks, pairChecks } from "./tokens.ts"
@@ -69,6 +70,8 @@ export const conformance: (
         : (yield* Effect.fromResult(decodeSafetensors(bytes, file))).tensors
       parts.push(yield* trainingChecks(runs, model, tensors))
     }
+
+    parts.push(yield* generationChecks(folder, model, modelFolder))
 
     const objectives = path.join(folder, "objectives.json")
     const values = yield* read(objectives, ObjectiveValues)
