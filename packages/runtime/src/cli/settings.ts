@@ -17,7 +17,7 @@ export class BadSetting extends Schema.TaggedError<BadSetting>()("BadSetting", {
   }
 }
 
-const engines: ReadonlyArray<EngineName> = ["onnx", "reference"]
+const engines: ReadonlyArray<EngineName> = ["onnx", "torch", "reference"]
 
 export const file = Argument.String("file").pipe(
   Argument.withDescription("A pipeline file, such as pipelines/quickstart.ts")

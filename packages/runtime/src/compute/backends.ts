@@ -1,9 +1,10 @@
 // Every engine, loaded only when it is asked for. A new engine is one folder and one line here.
 import type { BackendModule } from "./Backend.ts"
 
-export type EngineName = "onnx" | "reference"
+export type EngineName = "onnx" | "reference" | "torch"
 
 export const backends: { readonly [E in EngineName]: () => Promise<BackendModule> } = {
   onnx: () => import("./onnx/backend.ts"),
-  reference: () => import("./reference/backend.ts")
+  reference: () => import("./reference/backend.ts"),
+  torch: () => import("./torch/backend.ts")
 }

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import type { EngineName } from "./backends.ts"
 import type { Numerics } from "./Engine.ts"
+import { discover } from "./torch/discovery.ts"
 
 const packageVersion = (name: string): string => {
   try {
@@ -12,6 +13,16 @@ const packageVersion = (name: string): string => {
   } catch {
     return "not installed"
   }
+}
+
+let torchVersion: string | undefined
+/** Looked for once, and only when the engine is asked for: it may start an interpreter. */
+const versionOfTorch = (): string => {
+  if (torchVersion === undefined) {
+    const found = discover()
+    torchVersion = "problem" in found ? "not installed" : found.version
+  }
+  return torchVersion
 }
 
 export const numerics: Readonly<Record<EngineName, Numerics>> = {
@@ -23,5 +34,16 @@ export const numerics: Readonly<Record<EngineName, Numerics>> = {
     determinism: "bitwise",
     groups: [1, 2, 4, 8]
   },
-  reference: { engine: "reference", version: "1", compute: "float64", loss: "host", determinism: "bitwise", groups: [] }
+  reference: {
+    engine: "reference",
+    version: "1",
+    compute: "float64",
+    loss: "host",
+    determinism: "bitwise",
+    groups: []
+  },
+  get torch(): Numerics {
+    const version = versionOfTorch()
+    return { engine: "torch", version, compute: "float32", loss: "host", determinism: "seeded", groups: [] }
+  }
 }

@@ -1,0 +1,156 @@
+// One batch on its way through a graph and, after it, its gradient: the tensors that live now, freed after their last use.
+import type { Batch } from "../Batch.ts"
+import type { Graph, Input, Node, Value } from "../Graph.ts"
+import { tableOf } from "../reference/run.ts"
+import type { Sizes } from "../reference/Tensor.ts"
+import type { Context, Tensor } from "./Lowering.ts"
+import { cotangent, floats, ints } from "./Lowering.ts"
+import { lowerings } from "./lowerings.ts"
+import type { Handle } from "./native.ts"
+import type { Torch } from "./Torch.ts"
+
+export interface Run {
+  /** Runs the nodes, then holds what it was given and what `keep` names. `into`: gradients to add to instead of making them. */
+  readonly through: (graph: Graph, keep: ReadonlyArray<Value>, into?: ReadonlyMap<Value, Handle>) => void
+  readonly setCotangent: (input: Input, coefficients: Float64Array) => void
+  readonly get: (value: Value) => Tensor
+  /** Frees everything. */
+  readonly close: () => void
+}
+
+const values = (record: object): ReadonlyArray<Value> => Object.values(record).filter((value) => value !== undefined)
+
+export const sizesOf = (batch: Batch): Sizes => ({
+  T: batch.tokens.length,
+  M: batch.rows.length,
+  N: batch.targets.length,
+  G: batch.groups,
+  S: batch.segments.length,
+  P: batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1
+})
+
+/** `weights` and the tensors of `tables` are lent for as long as the run lives. */
+export const startRun = (
+  torch: Torch,
+  graph: Graph,
+  batch: Batch,
+  weights: ReadonlyMap<Value, Tensor>,
+  tables: Tables
+): Run => {
+  const sizes = sizesOf(batch)
+  const lent = new Map<Value, Tensor>(weights)
+  const environment = new Map<Value, Tensor>()
+  const kept = new Map<object, Map<string, Handle>>()
+  for (const input of graph.inputs) {
+    if (input.source.kind === "batch") lent.set(input, ints(batch[input.source.field]))
+    if (input.source.kind === "table") lent.set(input, tables.of(input, sizes.P))
+  }
+  const get = (value: Value): Tensor => {
+    const tensor = environment.get(value) ?? lent.get(value)
+    if (tensor === undefined) throw new Error(`${value.name} has no value`)
+    return tensor
+  }
+  const once: Context["once"] = (of, key, make) => {
+    const things = kept.get(of) ?? new Map<string, Handle>()
+    kept.set(of, things)
+    const made = things.get(key) ?? torch.scope((keep) => keep(make()))
+    things.set(key, made)
+    return made
+  }
+  const index: Context["index"] = (elements) => once(elements, "index", () => torch.uploadIndex(elements))
+
+  const step = (node: Node, lastUse: ReadonlyMap<Value, Node>, into: ReadonlyMap<Value, Handle>): void => {
+    const taken = Object.entries(node.inputs as Readonly<Record<string, Value | undefined>>).flatMap(([name, value]) =>
+      value === undefined ? [] : [{ name, value, tensor: get(value) }]
+    )
+    const spares = new Set(
+      taken.filter(({ value }) => environment.has(value) && lastUse.get(value) === node).map(({ tensor }) => tensor)
+    )
+    const outputs = Object.entries(node.outputs as Readonly<Record<string, Value>>)
+    // only a matrix product that sums nothing else yet can sum into a place that exists already
+    const summable = node.operation === "mm" && node.inputs.accumulator === undefined
+    const place = summable ? into.get(node.outputs.y) : undefined
+    torch.scope((keep) => {
+      const lower = lowerings[node.operation] as (
+        inputs: object,
+        attributes: object,
+        context: Context
+      ) => Record<string, Tensor>
+      const context: Context = { torch, sizes, index, once, spare: (input) => spares.has(input), into: place }
+      const made = lower(Object.fromEntries(taken.map(({ name, tensor }) => [name, tensor])), node.attributes, context)
+      for (const [name, value] of outputs) {
+        const tensor = made[name]!
+        if (place !== undefined) continue
+        for (const handle of tensor.handles) keep(handle)
+        environment.set(value, tensor)
+      }
+    })
+  }
+  const drop = (value: Value): void => {
+    torch.free(environment.get(value)?.handles ?? [])
+    environment.delete(value)
+  }
+  return {
+    get,
+    through: (graph, keep, into = new Map()) => {
+      const wanted = new Set<Value>([...environment.keys(), ...keep])
+      const lastUse = new Map<Value, Node>()
+      for (const node of graph.nodes) {
+        for (const value of [...values(node.inputs), ...values(node.outputs)]) {
+          if (!wanted.has(value)) lastUse.set(value, node)
+        }
+      }
+      for (const node of graph.nodes) {
+        step(node, lastUse, into)
+        for (const output of values(node.outputs)) {
+          const target = into.get(output)
+          const made = environment.get(output)
+          if (target !== undefined && made !== undefined) addTo(torch, target, made)
+        }
+        for (const value of [...values(node.inputs), ...values(node.outputs)]) {
+          if (lastUse.get(value) === node && environment.has(value)) drop(value)
+        }
+      }
+    },
+    setCotangent: (input, coefficients) => {
+      const handle = torch.scope((keep) => keep(torch.upload(coefficients, [coefficients.length])))
+      environment.set(input, cotangent(handle, coefficients))
+    },
+    close: () => {
+      for (const value of environment.keys()) drop(value)
+      for (const things of kept.values()) torch.free(things.values())
+      kept.clear()
+    }
+  }
+}
+
+const addTo = (torch: Torch, target: Handle, { handles }: Tensor): void =>
+  torch.scope(() => torch.native.copy(target, torch.add(target, handles[0]!)))
+
+/** The rotary tables, made for as many positions as were met. */
+export interface Tables {
+  readonly of: (input: Input, positions: number) => Tensor
+  readonly close: () => void
+}
+
+export const rotaryTables = (torch: Torch): Tables => {
+  const made = new Map<Input, Tensor>()
+  return {
+    of: (input, positions) => {
+      const { source } = input
+      if (source.kind !== "table") throw new Error(`${input.name} is no table`)
+      const known = made.get(input)
+      if (known !== undefined && known.shape[0]! >= positions) return known
+      const count = Math.max(positions, 2 * (known?.shape[0] ?? 0))
+      const shape = [count, source.frequencies.length]
+      const tensor = floats(torch.scope((keep) => keep(torch.upload(tableOf(source, count), shape))), shape)
+      torch.free(known?.handles ?? [])
+      made.set(input, tensor)
+      return tensor
+    },
+    close: () => {
+      for (const { handles } of made.values()) torch.free(handles)
+      made.clear()
+    }
+  }
+}

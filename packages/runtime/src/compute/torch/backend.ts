@@ -1,0 +1,129 @@
+// The torch engine: an installed PyTorch's libtorch driven through its C ABI, without Python, a compiler or autograd.
+// Forward and backward are the project's own graphs. CUDA has not yet been run on a GPU.
+import * as Result from "effect/Result"
+import * as fs from "node:fs"
+import { architecture } from "../../model/families.ts"
+import { type Backend, type BackendModule, type BackendSession, NoRoom } from "../Backend.ts"
+import { gradient } from "../gradient.ts"
+import type { Value } from "../Graph.ts"
+import { numerics } from "../numerics.ts"
+import { discover, type Installation } from "./discovery.ts"
+import { type Device, isOutOfMemory, load } from "./native.ts"
+import { parametersOf } from "./Parameters.ts"
+import { rotaryTables, type Run, startRun } from "./Run.ts"
+import { schemasIn } from "./schemas.ts"
+import { type Torch, torchOf } from "./Torch.ts"
+
+const deviceOf = (name: string | undefined): Device => {
+  if (name === undefined || name === "cpu") return { kind: "cpu" }
+  const cuda = /^cuda(?::(\d+))?$/.exec(name)
+  if (cuda === null) throw new Error(`no device "${name}": use cpu, cuda or cuda:1`)
+  return { kind: "cuda", index: Number(cuda[1] ?? 0) }
+}
+
+/** Runs a call into libtorch; what says that there was no room becomes `NoRoom`. */
+const guarded = <A>(body: () => A): A => {
+  try {
+    return body()
+  } catch (error) {
+    if (isOutOfMemory(error)) throw new NoRoom(error.message)
+    throw error
+  }
+}
+
+const opened = (torch: Torch): Backend["open"] => async (model, options) => {
+  const described = architecture(model.config)
+  if (Result.isFailure(described)) throw new Error(`config: "${described.failure.field}" ${described.failure.problem}`)
+  const { graph, logProb, weights } = described.success.forward()
+  const backwards = gradient(graph, logProb, weights)
+  const parameters = guarded(() => parametersOf(torch, model, weights, options.optimiser))
+  const tables = rotaryTables(torch)
+  const into = new Map<Value, bigint>()
+  weights.forEach((weight, i) => into.set(backwards.graph.outputs[i]!, parameters.gradients.get(weight)!))
+  let saved: Run | undefined
+  const forget = () => {
+    saved?.close()
+    saved = undefined
+  }
+  const forward = (batch: Parameters<BackendSession["score"]>[0], keep: ReadonlyArray<Value>) => {
+    forget()
+    return guarded(() => {
+      const run = startRun(torch, graph, batch, parameters.weights, tables)
+      try {
+        run.through(graph, [logProb, ...keep])
+        const values = torch.download(run.get(logProb).handles[0]!, batch.targets.length)
+        return { run, values: Float64Array.from(values) }
+      } catch (error) {
+        run.close()
+        throw error
+      }
+    })
+  }
+  const session: BackendSession = {
+    score: async (batch) => {
+      const { run, values } = forward(batch, [])
+      run.close()
+      return values
+    },
+    forward: async (batch) => {
+      const { run, values } = forward(batch, backwards.saved)
+      saved = run
+      return values
+    },
+    backward: async (coefficients) => {
+      const run = saved
+      if (run === undefined) throw new Error("backward without a forward before it")
+      try {
+        guarded(() => {
+          for (const input of backwards.graph.inputs) {
+            if (input.source.kind === "cotangent") run.setCotangent(input, coefficients)
+          }
+          run.through(backwards.graph, [], into)
+        })
+      } finally {
+        forget()
+      }
+    },
+    update: async (update) => guarded(() => parameters.update(update)),
+    weights: async () => ({ ...model, parameters: parameters.read("weights") }),
+    optimiser: async () => parameters.optimiser(),
+    gradients: async () => parameters.read("gradients"),
+    zeroGradients: async () => {
+      forget()
+      parameters.zeroGradients()
+    },
+    close: async () => {
+      forget()
+      tables.close()
+      parameters.close()
+    }
+  }
+  return session
+}
+
+/** Handles alive in this thread's libtorch: zero once every session is closed. */
+export let liveTensors: () => number = () => 0
+
+const schemasOf = ({ schemas, version }: Installation) => {
+  if (schemas !== undefined) return schemasIn(fs.readFileSync(schemas, "utf8"))
+  throw new Error(
+    `torch ${version} came without torchgen's native_functions.yaml, which lists its operators; install it with pip`
+  )
+}
+
+export const start: BackendModule["start"] = async ({ device: name, threads }) => {
+  const installation = discover()
+  if ("problem" in installation) throw new Error(`${installation.problem}: ${installation.remedy}`)
+  const device = deviceOf(name)
+  if (device.kind === "cuda" && !installation.cuda) {
+    throw new Error(
+      `torch ${installation.version} is built without CUDA: install a CUDA build, or use --set device=cpu`
+    )
+  }
+  const native = load(installation, device)
+  native.noGrad()
+  if (threads !== undefined) native.setThreads(threads)
+  liveTensors = native.live
+  const torch = torchOf(native, device, schemasOf(installation))
+  return { numerics: numerics.torch, open: opened(torch), close: async () => {} }
+}

@@ -1,0 +1,198 @@
+// libtorch through its stable C ABI (torch/csrc/stable/c/shim.h, torch/csrc/inductor/aoti_torch/c/shim.h), the only file
+// that knows the foreign-function library. A wrong signature here is a segmentation fault, so nothing else declares one.
+// A handle is an owning pointer to a tensor: it is counted when made, and must be deleted exactly once.
+import koffi from "koffi"
+import * as path from "node:path"
+import { type Installation, libraryName } from "./discovery.ts"
+
+/** An owning tensor handle. */
+export type Handle = bigint
+
+export type Device = { readonly kind: "cpu" } | { readonly kind: "cuda"; readonly index: number }
+
+/** Element types, as libtorch numbers them. */
+export interface DTypes {
+  readonly float32: number
+  readonly bfloat16: number
+  readonly int32: number
+  readonly int64: number
+}
+
+export interface Native {
+  readonly dtypes: DTypes
+  /** [major, minor] of the loaded library. */
+  readonly version: readonly [number, number]
+  /** Handles made and not yet deleted. */
+  readonly live: () => number
+  readonly empty: (shape: ReadonlyArray<number>, dtype: number, device: Device) => Handle
+  /** A tensor over memory of ours; valid while that memory is. */
+  readonly over: (data: Float32Array | Int32Array, shape: ReadonlyArray<number>) => Handle
+  /** A second owning handle on the same tensor. */
+  readonly duplicate: (tensor: Handle) => Handle
+  readonly remove: (tensor: Handle) => void
+  /** Calls an operator by name: `stack` holds the encoded arguments and receives the results. Consumes the handles in it. */
+  readonly dispatch: (name: string, overload: string, stack: BigUint64Array) => void
+  /** Results in a stack are handles that nobody has counted yet. */
+  readonly adopt: (tensor: Handle) => Handle
+  /** A duplicate given to `dispatch` or a list, which deletes it. */
+  readonly lend: (tensor: Handle) => bigint
+  readonly list: (encoded: ReadonlyArray<bigint>) => bigint
+  /** A present optional: libtorch frees it. */
+  readonly some: (encoded: bigint) => bigint
+  readonly text: (value: string) => bigint
+  /** Copies elements, converting types and crossing devices. */
+  readonly copy: (to: Handle, from: Handle) => void
+  /** to = beta * self + a b. `to` may be `self`. Numbers do not pass by name through the dispatcher, hence the symbols. */
+  readonly addmm: (to: Handle, self: Handle, a: Handle, b: Handle, beta: number) => void
+  /** a + alpha * b */
+  readonly add: (a: Handle, b: Handle, alpha: number) => Handle
+  readonly fill: (tensor: Handle, value: number) => void
+  /** Thread-local: no gradients are recorded afterwards. */
+  readonly noGrad: () => void
+  readonly setThreads: (threads: number) => void
+}
+
+/** Thrown when libtorch refuses a call, with its text. */
+export class TorchError extends Error {}
+
+const outOfMemory = /out of memory|can't allocate memory|DefaultCPUAllocator/i
+/** Whether an error says that there was no room. */
+export const isOutOfMemory = (error: unknown): error is TorchError =>
+  error instanceof TorchError && outOfMemory.test(error.message)
+
+const contiguous = (shape: ReadonlyArray<number>): BigInt64Array => {
+  const strides = new BigInt64Array(shape.length)
+  let n = 1
+  for (let i = shape.length - 1; i >= 0; i--) {
+    strides[i] = BigInt(n)
+    n *= shape[i]!
+  }
+  return strides
+}
+
+/** Loads the libraries of an installation. Takes about half a second. */
+export const load = (installation: Installation, device: Device): Native => {
+  const open = (name: string) => koffi.load(path.join(installation.lib, libraryName(name)))
+  // in the order of their dependencies
+  open("c10")
+  const cpu = open("torch_cpu")
+  if (device.kind === "cuda") open("c10_cuda")
+  const shim = device.kind === "cuda" ? open("torch_cuda") : cpu
+  const optional = (signature: string) => {
+    try {
+      return cpu.func(signature)
+    } catch {
+      return undefined
+    }
+  }
+  const kind = device.kind
+  const c = {
+    abi: cpu.func("uint64_t aoti_torch_abi_version()"),
+    emptyStrided: cpu.func(
+      "int32_t aoti_torch_empty_strided(int64_t, int64_t*, int64_t*, int32_t, int32_t, int32_t, uint64_t*)"
+    ),
+    fromBlob: cpu.func(
+      "int32_t aoti_torch_create_tensor_from_blob(void*, int64_t, int64_t*, int64_t*, int64_t, int32_t, int32_t, int32_t, uint64_t*)"
+    ),
+    remove: cpu.func("int32_t aoti_torch_delete_tensor_object(uint64_t)"),
+    duplicate: cpu.func("int32_t aoti_torch_new_tensor_handle(uint64_t, uint64_t*)"),
+    dispatch: cpu.func("int32_t torch_call_dispatcher(const char*, const char*, uint64_t*, uint64_t)"),
+    newList: cpu.func("int32_t torch_new_list_reserve_size(size_t, uint64_t*)"),
+    push: cpu.func("int32_t torch_list_push_back(uint64_t, uint64_t)"),
+    newString: cpu.func("int32_t torch_new_string_handle(const char*, size_t, uint64_t*)"),
+    copy: cpu.func("int32_t aoti_torch_copy_(uint64_t, uint64_t, int32_t)"),
+    fill: cpu.func("int32_t aoti_torch_aten_fill__Scalar(uint64_t, double)"),
+    gradMode: cpu.func("void aoti_torch_grad_mode_set_enabled(bool)"),
+    addmm: shim.func(`int32_t aoti_torch_${kind}_addmm_out(uint64_t, uint64_t, uint64_t, uint64_t, double, double)`),
+    add: shim.func(`int32_t aoti_torch_${kind}_add_Tensor(uint64_t, uint64_t, double, uint64_t*)`)
+  }
+  const what = optional("const char* torch_exception_get_what_without_backtrace()")
+  const newBox = optional("int32_t torch_new_stable_ivalue(uint64_t*)")
+  // before 2.13 libtorch frees an optional with C++ delete, so it must come from C++ new
+  const operatorNew = newBox === undefined ? koffi.load("libstdc++.so.6").func("uint64_t _Znwm(size_t)") : undefined
+  // at::set_num_threads(int): no C symbol, but this one has not changed since 1.0
+  const threads = optional("void _ZN2at15set_num_threadsEi(int32_t)")
+
+  const abi = BigInt(c.abi())
+  const out = new BigUint64Array(1)
+  let live = 0
+  const check = (code: number, where: string): void => {
+    if (code === 0) return
+    const text = what === undefined ? "libtorch wrote the reason to stderr" : String(what()).split("\n")[0]
+    throw new TorchError(`${where}: ${text}`)
+  }
+  const made = (): Handle => {
+    live++
+    return out[0]!
+  }
+  const dtype = (name: string): number => cpu.func(`int32_t aoti_torch_dtype_${name}()`)()
+  const dtypes: DTypes = {
+    float32: dtype("float32"),
+    bfloat16: dtype("bfloat16"),
+    int32: dtype("int32"),
+    int64: dtype("int64")
+  }
+  const types = {
+    cpu: cpu.func("int32_t aoti_torch_device_type_cpu()")(),
+    cuda: cpu.func("int32_t aoti_torch_device_type_cuda()")()
+  }
+  return {
+    dtypes,
+    version: [Number(abi >> 56n), Number((abi >> 48n) & 0xffn)],
+    live: () => live,
+    empty: (shape, type, at) => {
+      const index = at.kind === "cuda" ? at.index : 0
+      const sizes = BigInt64Array.from(shape, BigInt)
+      check(c.emptyStrided(shape.length, sizes, contiguous(shape), type, types[at.kind], index, out), "empty")
+      return made()
+    },
+    over: (data, shape) => {
+      const type = data instanceof Float32Array ? dtypes.float32 : dtypes.int32
+      const sizes = BigInt64Array.from(shape, BigInt)
+      check(c.fromBlob(data, shape.length, sizes, contiguous(shape), 0, type, types.cpu, 0, out), "from_blob")
+      return made()
+    },
+    duplicate: (tensor) => {
+      check(c.duplicate(tensor, out), "new_tensor_handle")
+      return made()
+    },
+    remove: (tensor) => {
+      check(c.remove(tensor), "delete_tensor")
+      live--
+    },
+    dispatch: (name, overload, stack) => check(c.dispatch(`aten::${name}`, overload, stack, abi), name),
+    adopt: (tensor) => {
+      live++
+      return tensor
+    },
+    lend: (tensor) => {
+      check(c.duplicate(tensor, out), "new_tensor_handle")
+      return out[0]!
+    },
+    list: (encoded) => {
+      check(c.newList(encoded.length, out), "new_list")
+      const list = out[0]!
+      for (const value of encoded) check(c.push(list, value), "push_back")
+      return list
+    },
+    some: (encoded) => {
+      if (newBox !== undefined) check(newBox(out), "new_stable_ivalue")
+      const box = newBox !== undefined ? out[0]! : BigInt(operatorNew!(8))
+      koffi.encode(box, "uint64_t", encoded)
+      return box
+    },
+    text: (value) => {
+      check(c.newString(value, Buffer.byteLength(value), out), "new_string")
+      return out[0]!
+    },
+    copy: (to, from) => check(c.copy(to, from, 0), "copy_"),
+    addmm: (to, self, a, b, beta) => check(c.addmm(to, self, a, b, beta, 1), "addmm"),
+    add: (a, b, alpha) => {
+      check(c.add(a, b, alpha, out), "add")
+      return made()
+    },
+    fill: (tensor, value) => check(c.fill(tensor, value), "fill_"),
+    noGrad: () => c.gradMode(false),
+    setThreads: (count) => threads?.(count)
+  }
+}

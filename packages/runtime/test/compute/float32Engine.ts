@@ -1,0 +1,118 @@
+// What every float32 engine must do, against the float64 oracle, stored log-probabilities of peers, and itself.
+import { assert, describe, it } from "@effect/vitest"
+import type { Backend } from "../../src/compute/Backend.ts"
+import { pack } from "../../src/compute/Batch.ts"
+import type { ModelState } from "../../src/compute/Engine.ts"
+import { start as startOracle } from "../../src/compute/reference/backend.ts"
+import { type Group, modelOf, random, readJson, references, stories, tinyLlama, tokenGroups } from "./fixtures.ts"
+
+const vocabulary = 23
+
+export const float32 = (model: ModelState): ModelState => ({
+  ...model,
+  parameters: Float32Array.from(model.parameters)
+})
+
+/** Lengths 1 to `longest`, 1 frequent: prompts of one token, branches that feed none. */
+export const groupsOf = (seed: number, longest: number): ReadonlyArray<Group> => {
+  const next = random(seed)
+  const below = (n: number) => Math.floor(next() * n)
+  const tokens = () => Array.from({ length: next() < 0.3 ? 1 : 1 + below(longest) }, () => below(vocabulary))
+  const branches = 1 + below(3)
+  return Array.from({ length: [1, 2, 4][below(3)]! }, () => ({
+    prompt: tokens(),
+    branches: Array.from({ length: branches }, tokens)
+  }))
+}
+export const batchOf = (groups: ReadonlyArray<Group>) => pack(tokenGroups(groups), groups.map((_, i) => i))
+export const largest = (values: Iterable<number>) => Array.from(values).reduce((a, b) => Math.max(a, Math.abs(b)), 0)
+
+/** Largest difference of each tensor, relative to its largest element. */
+const tensorErrors = (model: ModelState, got: ArrayLike<number>, expected: ArrayLike<number>) => {
+  let at = 0
+  return model.names.map((name, i) => {
+    const size = model.shapes[i]!.reduce((a, b) => a * b, 1)
+    const [from, to] = [at, at += size]
+    const differences = Array.from({ length: size }, (_, j) => got[from + j]! - expected[from + j]!)
+    return { name, error: largest(differences) / largest(Array.prototype.slice.call(expected, from, to)) }
+  })
+}
+
+interface Pair {
+  readonly prompt_ids: ReadonlyArray<number>
+  readonly chosen_ids: ReadonlyArray<number>
+  readonly rejected_ids: ReadonlyArray<number>
+}
+export const pairs = (list: ReadonlyArray<Pair>): ReadonlyArray<Group> =>
+  list.map((p) => ({ prompt: p.prompt_ids, branches: [p.chosen_ids, p.rejected_ids] }))
+
+/** Registers the tests of one engine. */
+export const float32Engine = (backend: Backend): void => {
+  const oracle = startOracle({})
+  describe("against the oracle", () => {
+    for (let seed = 0; seed < 8; seed++) {
+      it(`log-probabilities and gradients of random batches, seed ${seed}`, async () => {
+        const batch = batchOf(groupsOf(seed, seed % 2 === 0 ? 7 : 40))
+        const heads = seed % 3 === 0 ? { num_attention_heads: 4, num_key_value_heads: 4 } : {}
+        const model = tinyLlama(seed, { tie_word_embeddings: seed % 2 === 0, max_position_embeddings: 128, ...heads })
+        const session = await backend.open(float32(model), {})
+        const exact = await (await oracle).open(
+          { ...model, parameters: Float64Array.from(float32(model).parameters) },
+          {}
+        )
+        const next = random(seed + 100)
+        for (const share of [1, 0.5]) {
+          const [got, expected] = [await session.forward(batch), await exact.forward(batch)]
+          assert.strictEqual(got.length, batch.targets.length)
+          got.forEach((value, n) => assert.closeTo(value, expected[n]!, 5e-6))
+          const coefficients = Float64Array.from(got, () => share * (2 * next() - 1))
+          await session.backward(coefficients)
+          await exact.backward(coefficients)
+        }
+        for (const { error, name } of tensorErrors(model, await session.gradients(), await exact.gradients())) {
+          assert.isBelow(error, 1e-5, name)
+        }
+      })
+    }
+  })
+
+  describe("packed and prefix-shared equals one by one", () => {
+    for (let seed = 20; seed < 24; seed++) {
+      it(`on random groups, seed ${seed}`, async () => {
+        const groups = groupsOf(seed, 12)
+        const model = float32(tinyLlama(seed))
+        const together = await backend.open(model, {})
+        const alone = await backend.open(model, {})
+        const logProbs = await together.forward(batchOf(groups))
+        const next = random(seed)
+        const coefficients = Float64Array.from(logProbs, () => 2 * next() - 1)
+        await together.backward(coefficients)
+        let at = 0
+        for (const { branches, prompt } of groups) {
+          for (const branch of branches) {
+            const expected = await alone.forward(batchOf([{ prompt, branches: [branch] }]))
+            expected.forEach((value, i) => assert.closeTo(logProbs[at + i]!, value, 1e-5))
+            await alone.backward(coefficients.slice(at, at += branch.length))
+          }
+        }
+        const [got, expected] = [await together.gradients(), await alone.gradients()]
+        for (const { error, name } of tensorErrors(model, got, expected)) assert.isBelow(error, 1e-5, name)
+      })
+    }
+  })
+
+  describe("a real model", () => {
+    it("gives the stored log-probabilities of real pairs", async () => {
+      const stored: ReadonlyArray<Pair & Record<"chosen" | "rejected", { readonly logps_f64: ReadonlyArray<number> }>> =
+        readJson(new URL("logprobs.json", references)).pairs
+      const session = await backend.open(modelOf(stories), {})
+      for (let first = 0; first < stored.length; first += 4) {
+        const four = stored.slice(first, first + 4)
+        const got = await session.score(batchOf(pairs(four)))
+        const expected = four.flatMap(({ chosen, rejected }) => chosen.logps_f64.concat(rejected.logps_f64))
+        assert.strictEqual(got.length, expected.length)
+        got.forEach((value, n) => assert.closeTo(value, expected[n]!, 1.6e-4))
+      }
+    })
+  })
+}

@@ -1,0 +1,33 @@
+// The torch engine on the CPU, where a libtorch is installed: what every float32 engine must do, and what it frees.
+import { assert, describe, it } from "@effect/vitest"
+import { liveTensors, start } from "../../src/compute/torch/backend.ts"
+import { discover } from "../../src/compute/torch/discovery.ts"
+import { tinyLlama } from "./fixtures.ts"
+import { batchOf, float32, float32Engine, groupsOf } from "./float32Engine.ts"
+
+const found = discover()
+if ("problem" in found) {
+  console.log(`SKIPPED: the tests of the torch engine: ${found.problem}. ${found.remedy}.`)
+  it.skip(`the torch engine: ${found.problem}`, () => {})
+} else {
+  const backend = await start({ threads: 1 })
+  float32Engine(backend)
+
+  describe("ownership", () => {
+    it("keeps no tensor once a session is closed, whatever it did", async () => {
+      const before = liveTensors()
+      const session = await backend.open(float32(tinyLlama(3)), {})
+      const batch = batchOf(groupsOf(3, 9))
+      await session.forward(batch)
+      await session.backward(Float64Array.from(batch.targets, () => 1))
+      await session.forward(batch)
+      await session.score(batch)
+      await session.forward(batch)
+      const wrong = { ...batch, targets: batch.targets.map(() => 10_000) }
+      const refused = await session.score(wrong).then(() => "scored", String)
+      assert.match(refused, /token 10000 is outside the vocabulary of 23/)
+      await session.close()
+      assert.strictEqual(liveTensors(), before)
+    })
+  })
+}
