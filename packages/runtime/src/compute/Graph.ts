@@ -95,6 +95,22 @@ export interface Graph {
   readonly outputs: ReadonlyArray<Value>
 }
 
+/** Of a record of named inputs or outputs. */
+export const valuesOf = (record: object): ReadonlyArray<Value> =>
+  Object.values(record).filter((value) => value !== undefined)
+
+/** The nodes that `wanted` depends on, in order. */
+export const living = (nodes: ReadonlyArray<Node>, wanted: Iterable<Value>): ReadonlyArray<Node> => {
+  const needed = new Set(wanted)
+  const kept: Array<Node> = []
+  for (const node of nodes.toReversed()) {
+    if (!valuesOf(node.outputs).some((value) => needed.has(value))) continue
+    kept.push(node)
+    for (const value of valuesOf(node.inputs)) needed.add(value)
+  }
+  return kept.toReversed()
+}
+
 /** Output name -> what it is, given the inputs; throws when they do not fit (a mistake in a model, hence a defect). */
 export type ShapeRule<N extends OperationName> = (
   inputs: Operations[N]["inputs"],

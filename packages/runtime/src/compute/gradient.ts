@@ -1,5 +1,5 @@
 // Reverse-mode differentiation: a graph, one of its values and the gradient of that value -> the graph of the gradients.
-import { type Builder, builder, type Graph, type Node, type OperationName, type Value } from "./Graph.ts"
+import { type Builder, builder, type Graph, type Node, type OperationName, type Value, valuesOf } from "./Graph.ts"
 import { gradients } from "./operations/gradients.ts"
 import type { Tape } from "./operations/rule.ts"
 
@@ -13,7 +13,14 @@ export interface Gradient {
   readonly saved: ReadonlyArray<Value>
 }
 
-const valuesOf = (record: object): ReadonlyArray<Value> => Object.values(record).filter((value) => value !== undefined)
+/** What the graph's nodes make. */
+export const madeBy = (graph: Graph): ReadonlySet<Value> =>
+  new Set(graph.nodes.flatMap((node) => valuesOf(node.outputs)))
+
+/** What a graph's nodes and outputs read, once each. */
+export const readFrom = (graph: Graph): ReadonlyArray<Value> => [
+  ...new Set([...graph.nodes.flatMap((node) => valuesOf(node.inputs)), ...graph.outputs])
+]
 
 /** What lies downstream of the wants. */
 const downstream = (graph: Graph, wants: ReadonlyArray<Value>): ReadonlySet<Value> => {
@@ -59,9 +66,8 @@ export const gradient = (
     return found
   })
   const backward = build.finish(outputs)
-  const made = new Set(graph.nodes.flatMap((node) => valuesOf(node.outputs)))
-  const read = [...backward.nodes.flatMap((node) => valuesOf(node.inputs)), ...outputs]
-  return { graph: backward, saved: [...new Set(read)].filter((value) => made.has(value)) }
+  const made = madeBy(graph)
+  return { graph: backward, saved: readFrom(backward).filter((value) => made.has(value)) }
 }
 
 type Rest = Omit<Tape<OperationName>, "node" | "cotangents"> & { readonly cotangents: object; readonly build: Builder }

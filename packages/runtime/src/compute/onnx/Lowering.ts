@@ -25,21 +25,6 @@ export interface Context {
 
 export type Lowering<N extends OperationName> = (node: NodeOf<N>, context: Context) => void
 
-export const valuesOf = (record: object): ReadonlyArray<Value> =>
-  Object.values(record).filter((value) => value !== undefined)
-
-/** The nodes that `wanted` depends on, in order. */
-export const living = (nodes: ReadonlyArray<Node>, wanted: Iterable<Value>): ReadonlyArray<Node> => {
-  const needed = new Set(wanted)
-  const kept: Array<Node> = []
-  for (const node of nodes.toReversed()) {
-    if (!valuesOf(node.outputs).some((value) => needed.has(value))) continue
-    kept.push(node)
-    for (const value of valuesOf(node.inputs)) needed.add(value)
-  }
-  return kept.toReversed()
-}
-
 const inputName = (value: Value): string => {
   const { source } = value as Input
   return source.kind === "batch" ? source.field : value.name

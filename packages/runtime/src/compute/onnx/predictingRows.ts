@@ -2,8 +2,7 @@
 // front of the head moves up to that attention's queries. Of the last block only keys and values are computed for the whole
 // prompt, a tenth less work for 5 layers. Exact: every operation in between works row by row.
 // Leaves out families whose last rows mix in other ways: what has no rule below is gathered where it stands.
-import type { Graph, Node, NodeOf, Value } from "../Graph.ts"
-import { living, valuesOf } from "./Lowering.ts"
+import { type Graph, living, type Node, type NodeOf, type Value, valuesOf } from "../Graph.ts"
 
 const isRows = (value: Value): boolean => "source" in value && value.name === "rows"
 

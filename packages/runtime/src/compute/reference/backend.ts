@@ -8,9 +8,10 @@ import { architecture } from "../../model/families.ts"
 import type { Backend, BackendModule, BackendSession } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
 import type { ModelState, Numerics } from "../Engine.ts"
-import { gradient } from "../gradient.ts"
+import { type Gradient, gradient } from "../gradient.ts"
 import type { Input } from "../Graph.ts"
 import { adamW, clipFactor, decays, normOf } from "../optimiser.ts"
+import { recomputed } from "../recompute.ts"
 import { recomputing } from "./decoder.ts"
 import { type Environment, run, tableOf } from "./run.ts"
 import { floats, ints, type Sizes } from "./Tensor.ts"
@@ -39,7 +40,8 @@ const open: Backend["open"] = async (model, options) => {
   const forward = described.success.forward()
   const { graph, logProb, weights } = forward
   const { graph: toLogits, logits, vocabulary } = logitsOf(forward)
-  const backwards = gradient(graph, logProb, weights)
+  const plain = gradient(graph, logProb, weights)
+  const sparing = recomputed(graph, plain)
   const parameters = Float64Array.from(model.parameters)
   const gradients = new Float64Array(parameters.length)
   const m = Float64Array.from(options.optimiser?.m ?? gradients)
@@ -55,7 +57,7 @@ const open: Backend["open"] = async (model, options) => {
     const { from, shape, to } = place(weight)
     return [weight, floats(shape, parameters.subarray(from, to))] as const
   })
-  let saved: { readonly environment: Environment; readonly sizes: Sizes } | undefined
+  let saved: { readonly environment: Environment; readonly sizes: Sizes; readonly backwards: Gradient } | undefined
 
   const feed = (batch: Batch, sizes: Sizes): Environment => {
     const environment: Environment = new Map(views)
@@ -83,16 +85,17 @@ const open: Backend["open"] = async (model, options) => {
       })
       return generate(decoder, prompts, options, options.stop.length === 0 ? undefined : await decodeOf(options))
     },
-    forward: async (batch) => {
+    forward: async (batch, { recompute = false } = {}) => {
+      const backwards = recompute ? sparing : plain
       const sizes = sizesOf(batch)
       const environment = feed(batch, sizes)
       run(graph, environment, [logProb, ...backwards.saved], sizes)
-      saved = { environment, sizes }
+      saved = { environment, sizes, backwards }
       return environment.get(logProb)!.data.slice()
     },
     backward: async (coefficients) => {
       if (saved === undefined) throw new Error("backward without a forward before it")
-      const { environment, sizes } = saved
+      const { backwards, environment, sizes } = saved
       saved = undefined
       for (const input of backwards.graph.inputs) {
         if (input.source.kind === "cotangent") environment.set(input, floats([sizes.N], coefficients))

@@ -1,19 +1,17 @@
 // Interprets a graph by the reference kernels, freeing each tensor after its last use.
-import type { Graph, Input, Node, Value } from "../Graph.ts"
+import { type Graph, type Input, type Node, type Value, valuesOf } from "../Graph.ts"
 import { kernels } from "../operations/kernels.ts"
 import type { Sizes, Tensor } from "./Tensor.ts"
 
 /** Tensors by value. */
 export type Environment = Map<Value, Tensor>
 
-const values = (record: object): ReadonlyArray<Value> => Object.values(record).filter((value) => value !== undefined)
-
 /** Runs the nodes in order, adding to `environment`, which at the end holds what it held before and what `keep` names. */
 export const run = (graph: Graph, environment: Environment, keep: ReadonlyArray<Value>, sizes: Sizes): void => {
   const kept = new Set<Value>([...environment.keys(), ...keep])
   const lastUse = new Map<Value, Node>()
   for (const node of graph.nodes) {
-    for (const value of [...values(node.inputs), ...values(node.outputs)]) lastUse.set(value, node)
+    for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) lastUse.set(value, node)
   }
   for (const node of graph.nodes) {
     const kernel = kernels[node.operation] as (
@@ -33,7 +31,7 @@ export const run = (graph: Graph, environment: Environment, keep: ReadonlyArray<
     for (const [name, value] of Object.entries(node.outputs as Readonly<Record<string, Value>>)) {
       environment.set(value, outputs[name]!)
     }
-    for (const value of [...values(node.inputs), ...values(node.outputs)]) {
+    for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) {
       if (lastUse.get(value) === node && !kept.has(value)) environment.delete(value)
     }
   }
