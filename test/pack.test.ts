@@ -58,7 +58,7 @@ it("packs, installs elsewhere from the warm store, and runs a pipeline", { timeo
       path.join(directory, "pnpm-workspace.yaml"),
       `overrides:\n${
         Object.entries(tarballs).map(([name, at]) => `  "${name}": "${at}"\n`).join("")
-      }allowBuilds:\n  onnxruntime-node: false\n`
+      }allowBuilds:\n  koffi: false\n  onnxruntime-node: false\n`
     )
     pnpm(["install", "--offline", "--no-frozen-lockfile"], directory)
     fs.writeFileSync(path.join(directory, "pipeline.ts"), pipeline)
