@@ -4,9 +4,10 @@ import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import { architecture } from "../../model/families.ts"
 import { type Backend, type BackendModule, type BackendSession, NoRoom } from "../Backend.ts"
-import { gradient } from "../gradient.ts"
+import { type Gradient, gradient } from "../gradient.ts"
 import type { Value } from "../Graph.ts"
 import { numerics } from "../numerics.ts"
+import { recomputed } from "../recompute.ts"
 import { discover, type Installation } from "./discovery.ts"
 import { type Device, isOutOfMemory, load } from "./native.ts"
 import { parametersOf } from "./Parameters.ts"
@@ -35,14 +36,15 @@ const opened = (torch: Torch): Backend["open"] => async (model, options) => {
   const described = architecture(model.config)
   if (Result.isFailure(described)) throw new Error(`config: "${described.failure.field}" ${described.failure.problem}`)
   const { graph, logProb, weights } = described.success.forward()
-  const backwards = gradient(graph, logProb, weights)
+  const plain = gradient(graph, logProb, weights)
+  const sparing = recomputed(graph, plain)
   const parameters = guarded(() => parametersOf(torch, model, weights, options.optimiser))
   const tables = rotaryTables(torch)
   const into = new Map<Value, bigint>()
-  weights.forEach((weight, i) => into.set(backwards.graph.outputs[i]!, parameters.gradients.get(weight)!))
-  let saved: Run | undefined
+  weights.forEach((weight, i) => into.set(plain.graph.outputs[i]!, parameters.gradients.get(weight)!))
+  let saved: { readonly run: Run; readonly backwards: Gradient } | undefined
   const forget = () => {
-    saved?.close()
+    saved?.run.close()
     saved = undefined
   }
   const forward = (batch: Parameters<BackendSession["score"]>[0], keep: ReadonlyArray<Value>) => {
@@ -65,14 +67,15 @@ const opened = (torch: Torch): Backend["open"] => async (model, options) => {
       run.close()
       return values
     },
-    forward: async (batch) => {
+    forward: async (batch, { recompute = false } = {}) => {
+      const backwards = recompute ? sparing : plain
       const { run, values } = forward(batch, backwards.saved)
-      saved = run
+      saved = { run, backwards }
       return values
     },
     backward: async (coefficients) => {
-      const run = saved
-      if (run === undefined) throw new Error("backward without a forward before it")
+      if (saved === undefined) throw new Error("backward without a forward before it")
+      const { backwards, run } = saved
       try {
         guarded(() => {
           for (const input of backwards.graph.inputs) {

@@ -1,0 +1,44 @@
+// Floating-point operations of a training run, counted on the graph: matrix products and attention, as the literature does.
+// Recomputation is no useful work and is left out, so that a utilisation is one of the model's own operations.
+import type { Graph, Node } from "./Graph.ts"
+import type { Load } from "./load.ts"
+import { sizeOf } from "./reference/Tensor.ts"
+
+const flopsOf = (node: Node, { seen, sizes }: Load): number => {
+  const size = (shape: ReadonlyArray<Parameters<typeof sizeOf>[0]>): number =>
+    shape.reduce<number>((product, dimension) => product * sizeOf(dimension, sizes), 1)
+  switch (node.operation) {
+    case "mm": {
+      const { a, b } = node.inputs
+      const inner = sizeOf(a.shape[node.attributes.transA ? 0 : 1]!, sizes)
+      return 2 * size(a.shape) * size(b.shape) / inner
+    }
+    case "tokenLogProb":
+      return 2 * sizeOf(node.inputs.hidden.shape[0]!, sizes) * size(node.inputs.head.shape)
+    case "attention":
+      return 4 * node.attributes.heads * node.attributes.headDim * seen
+    default:
+      return 0
+  }
+}
+
+/** Forward and backward, which is two forwards. */
+export const trainingFlops = (forward: Graph, load: Load): number =>
+  3 * forward.nodes.reduce((sum, node) => sum + flopsOf(node, load), 0)
+
+/** Dense peaks without sparsity, in operations per second, by a part of the device's name; the longest that fits counts. */
+const peaks: ReadonlyArray<readonly [name: string, bfloat16: number, float32: number]> = [
+  ["A100", 312e12, 19.5e12],
+  ["H100", 989e12, 67e12],
+  ["H100 PCIe", 756e12, 51e12],
+  ["H100 NVL", 835e12, 60e12],
+  ["H200", 989e12, 67e12],
+  ["L40S", 362e12, 91.6e12],
+  ["RTX 4090", 165e12, 82.6e12]
+]
+
+/** Undefined for a device that nobody has listed, and for a precision without a peak: a utilisation is never invented. */
+export const peakOf = (device: string, compute: string): number | undefined => {
+  const found = peaks.filter(([name]) => device.includes(name)).toSorted(([a], [b]) => b.length - a.length)[0]
+  return compute === "bfloat16" ? found?.[1] : compute === "float32" ? found?.[2] : undefined
+}

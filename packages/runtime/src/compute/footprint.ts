@@ -1,0 +1,173 @@
+// What training holds at once, in bytes, computed from the graph: the walk of an engine over forward and backward, counting
+// each tensor from the operation that makes it to the last that reads it. No table of families, no measured constant.
+// Leaves out what an allocator wastes, libraries' own buffers and the process itself.
+import type { EngineName } from "./backends.ts"
+import type { Numerics } from "./Engine.ts"
+import { type Gradient, gradient } from "./gradient.ts"
+import { type Graph, type Node, type OperationName, type Value, valuesOf } from "./Graph.ts"
+import type { Load } from "./load.ts"
+import { recomputed } from "./recompute.ts"
+import { sizeOf } from "./reference/Tensor.ts"
+
+/** How an engine spends memory, where the graph does not say it. Bytes of a float are `f`. */
+interface Habits {
+  /** Bytes per parameter: weights, gradients, Adam's moments and masters. */
+  readonly parameter: Readonly<Record<"weights" | "gradients" | "optimiser", number>>
+  readonly float: number
+  /** Floats that attention and the head keep for their gradients. */
+  readonly attentionKeeps: (heads: number, load: Load) => number
+  readonly headKeeps: (logits: number) => number
+  /** Floats of logits that the head has in hand at once, and how many such arrays. */
+  readonly headChunk: number
+  readonly headArrays: number
+  /** Temporaries of other operations, as a share of their outputs. */
+  readonly within: Partial<Record<OperationName, number>>
+}
+
+/** Widths by what an engine computes in; bfloat16 has float32 masters and moments. */
+const adam = (width: number): Habits["parameter"] => ({ weights: width, gradients: width, optimiser: 2 * width })
+
+const habits: { readonly [E in EngineName]: Habits } = {
+  // One run computes forward and backward, sums into the gradients in place, and keeps logits and probabilities.
+  onnx: {
+    parameter: adam(4),
+    float: 4,
+    attentionKeeps: (heads, { pairs }) => heads * pairs,
+    headKeeps: (logits) => logits,
+    headChunk: Infinity,
+    headArrays: 2,
+    within: { attention: 2, attentionBackward: 2, rmsNormBackward: 4, swigluBackward: 3 }
+  },
+  // Gradients of a micro-batch are made beside the sums.
+  reference: {
+    parameter: { weights: 8, gradients: 16, optimiser: 16 },
+    float: 8,
+    attentionKeeps: (heads, { pairs }) => heads * pairs,
+    headKeeps: (logits) => logits,
+    headChunk: Infinity,
+    headArrays: 2,
+    within: { mm: 1, swigluBackward: 0 }
+  },
+  // Flash attention keeps a log-sum per row and head; logits up to a chunk stay, more are made again.
+  torch: {
+    parameter: adam(4),
+    float: 4,
+    attentionKeeps: (heads, { sizes }) => heads * sizes.T,
+    headKeeps: (logits) => logits <= 2 ** 28 ? logits : 0,
+    headChunk: 2 ** 28,
+    headArrays: 2,
+    within: { attention: 2, attentionBackward: 2, rmsNormBackward: 4, rope: 3, swigluBackward: 0.5 }
+  }
+}
+
+/** Bytes of every value that takes memory worth counting. */
+const bytesOf = (forward: Graph, h: Habits, load: Load) => {
+  const opaque = new Map<Value, number>()
+  const logits = (node: Extract<Node, { operation: "tokenLogProb" | "tokenLogProbBackward" }>): number =>
+    sizeOf(node.inputs.hidden.shape[0]!, load.sizes) * sizeOf(node.inputs.head.shape[0]!, load.sizes)
+  const keeps = (node: Node): number =>
+    node.operation === "attention"
+      ? h.attentionKeeps(node.attributes.heads, load)
+      : node.operation === "tokenLogProb"
+      ? h.headKeeps(logits(node))
+      : 0
+  const note = (graph: Graph): void => {
+    for (const node of graph.nodes) {
+      for (const value of valuesOf(node.outputs)) if (value.dtype === "opaque") opaque.set(value, keeps(node))
+    }
+  }
+  note(forward)
+  const of = (value: Value): number =>
+    value.dtype === "int"
+      ? 0
+      : h.float * (opaque.get(value) ?? value.shape.reduce<number>((n, d) => n * sizeOf(d, load.sizes), 1))
+  const within = (node: Node): number => {
+    if (node.operation === "tokenLogProb" || node.operation === "tokenLogProbBackward") {
+      return h.float * h.headArrays * Math.min(logits(node), h.headChunk)
+    }
+    const share = h.within[node.operation] ?? 0
+    return share === 0 ? 0 : share * valuesOf(node.outputs).reduce((sum, value) => sum + of(value), 0)
+  }
+  return { note, of, within }
+}
+
+export interface Footprint {
+  readonly weights: number
+  readonly gradients: number
+  readonly optimiser: number
+  /** Held between forward and backward. */
+  readonly activations: number
+  /** What the busiest moment takes beyond all of that. */
+  readonly workspace: number
+  readonly total: number
+}
+
+/** A model's graphs as a plan needs them, made once. */
+export interface Planned {
+  readonly forward: Graph
+  readonly plain: Gradient
+  readonly sparing: Gradient
+  readonly parameters: number
+}
+
+export const planned = (
+  { graph, logProb, weights }: {
+    readonly graph: Graph
+    readonly logProb: Value
+    readonly weights: ReadonlyArray<Value>
+  }
+): Planned => {
+  const plain = gradient(graph, logProb, weights)
+  const parameters = weights.reduce((sum, { shape }) => sum + shape.reduce<number>((n, d) => n * Number(d), 1), 0)
+  return { forward: graph, plain, sparing: recomputed(graph, plain), parameters }
+}
+
+/** Undefined for an engine whose habits nobody has written down. */
+export const footprintOf = (
+  { forward, parameters, plain, sparing }: Planned,
+  { engine }: Pick<Numerics, "engine">,
+  load: Load,
+  recompute: boolean
+): Footprint | undefined => {
+  const h = Object.hasOwn(habits, engine) ? habits[engine as EngineName] : undefined
+  if (h === undefined) return undefined
+  const { graph: backward, saved } = recompute ? sparing : plain
+  const bytes = bytesOf(forward, h, load)
+  bytes.note(backward)
+  const sums = new Set(backward.outputs)
+  const live = new Map<Value, number>()
+  let [now, peak] = [0, 0]
+  const walk = (graph: Graph, keep: ReadonlySet<Value>): void => {
+    const lastUse = new Map<Value, number>()
+    graph.nodes.forEach((node, i) => {
+      for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) lastUse.set(value, i)
+    })
+    graph.nodes.forEach((node, i) => {
+      const accumulator = (node.inputs as { readonly accumulator?: Value }).accumulator
+      for (const value of valuesOf(node.outputs)) {
+        // Gradients of weights are summed where they are; what is added to another's last use takes its place.
+        const inPlace = sums.has(value) && node.operation === "mm"
+        const reused = accumulator !== undefined && lastUse.get(accumulator) === i && live.has(accumulator)
+          && !keep.has(accumulator)
+        const size = inPlace ? 0 : bytes.of(value)
+        if (reused) live.set(accumulator, 0)
+        live.set(value, size)
+        now += reused ? 0 : size
+      }
+      peak = Math.max(peak, now + bytes.within(node))
+      for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) {
+        if (lastUse.get(value) !== i || keep.has(value)) continue
+        now -= live.get(value) ?? 0
+        live.delete(value)
+      }
+    })
+  }
+  walk(forward, new Set([...forward.outputs, ...saved]))
+  const activations = now
+  // What the forward run kept is freed by the backward run after its last use.
+  walk(backward, new Set())
+  const { gradients, optimiser, weights } = h.parameter
+  const states = { weights: weights * parameters, gradients: gradients * parameters, optimiser: optimiser * parameters }
+  const total = states.weights + states.gradients + states.optimiser + peak
+  return { ...states, activations, workspace: peak - activations, total }
+}
