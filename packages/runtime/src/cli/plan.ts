@@ -2,8 +2,10 @@
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { stepsOf } from "../experiment/graph.ts"
 import { duration } from "../platform/duration.ts"
 import { Progress } from "../platform/Progress.ts"
+import type { Memory } from "./memory.ts"
 import { json, print, printJson } from "./output.ts"
 import { engine, file, home, runtimeOptions, set } from "./settings.ts"
 
@@ -12,17 +14,28 @@ const marks = { Hit: "=", Run: "+", MaybeCutoff: "?", Blocked: "✗" } as const
 export const plan = Command.make("plan", { file, engine, home, set, json }, (flags) =>
   Effect.gen(function*() {
     const options = yield* runtimeOptions(flags)
-    const [{ load }, { Experiment }, { reasons }, { layer }] = yield* Effect.promise(() =>
-      Promise.all([
-        import("./Pipeline.ts"),
-        import("../experiment/Experiment.ts"),
-        import("../experiment/Plan.ts"),
-        import("../Runtime.ts")
-      ])
-    )
+    const [{ load }, { Experiment }, { reasons }, { layer }, { memoryLines, memoryOf }, { numerics }] = yield* Effect
+      .promise(() =>
+        Promise.all([
+          import("./Pipeline.ts"),
+          import("../experiment/Experiment.ts"),
+          import("../experiment/Plan.ts"),
+          import("../Runtime.ts"),
+          import("./memory.ts"),
+          import("../compute/numerics.ts")
+        ])
+      )
     yield* Effect.gen(function*() {
       const pipeline = yield* load(flags.file)
-      const { nodes } = yield* Experiment.use((experiment) => experiment.plan(pipeline.targets))
+      const planned = yield* Experiment.use((experiment) => experiment.plan(pipeline.targets))
+      const { nodes } = planned
+      const memories = new Map<string, Memory>()
+      for (const step of stepsOf(pipeline.targets.map(({ step }) => step))) {
+        const { planKey, verdict } = planned.of(step)
+        if (verdict._tag === "Hit" || verdict._tag === "Blocked") continue
+        const memory = yield* memoryOf(step, planned, numerics[flags.engine])
+        if (memory !== undefined) memories.set(planKey, memory)
+      }
       if (flags.json) {
         return printJson({
           ...(pipeline.studies.length === 1 ? { study: pipeline.studies[0]!.name } : {}),
@@ -34,6 +47,7 @@ export const plan = Command.make("plan", { file, engine, home, set, json }, (fla
             verdict: verdict._tag,
             why: reasons(verdict),
             seconds: estimate ?? null,
+            memory: memories.get(planKey) ?? null,
             outputs: verdict._tag === "Hit" ? [verdict.digest] : []
           })),
           results: []
@@ -46,6 +60,7 @@ export const plan = Command.make("plan", { file, engine, home, set, json }, (fla
         const time = estimate === undefined ? "" : `  about ${duration(estimate)}`
         print(`${marks[verdict._tag]} ${label.padEnd(width)}  ${reasons(verdict).join("; ")}${time}`)
       }
+      for (const line of memoryLines([...memories.values()])) print(line)
       const count = (tag: keyof typeof marks): number => nodes.filter(({ verdict }) => verdict._tag === tag).length
       const seconds = nodes.reduce((sum, { estimate }) => sum + (estimate ?? 0), 0)
       print(

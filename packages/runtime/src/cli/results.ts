@@ -8,23 +8,32 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import type { Numerics } from "../compute/Engine.ts"
+import { speedsOf } from "../experiment/actions.ts"
 import { stepsOf, type Target } from "../experiment/graph.ts"
 import type { Outcome } from "../experiment/history.ts"
 import { CurrentHome } from "../experiment/Home.ts"
 import { sentence } from "../experiment/Why.ts"
 import { collect, type Found } from "../report/collect.ts"
 import type { ReportData } from "../report/ReportData.ts"
+import type { Speed } from "../training/speed.ts"
 import type { Pipeline } from "./Pipeline.ts"
 
 const numbersOf = (meta: object): Readonly<Record<string, number>> =>
   Object.fromEntries(Object.entries(meta).filter((entry): entry is [string, number] => typeof entry[1] === "number"))
+
+/** What was measured while these results were made, in whichever run that was, by action key. */
+export const speedsFor = Effect.fnUntraced(function*(outcomes: ReadonlyArray<Outcome>) {
+  const { ledger } = yield* CurrentHome
+  return yield* ledger.read((rows) => speedsOf(rows, outcomes.flatMap(({ actionKey }) => actionKey ?? [])))
+})
 
 /** The document of `run --json`. */
 export const document = (
   studies: ReadonlyArray<Study<object, Kind, unknown>>,
   targets: ReadonlyArray<Target>,
   outcomes: ReadonlyArray<Outcome>,
-  outcomeOf: (step: AnyStep) => Outcome | undefined
+  outcomeOf: (step: AnyStep) => Outcome | undefined,
+  speeds: ReadonlyMap<string, Speed>
 ): object => ({
   ...(studies.length === 1 ? { study: studies[0]!.name } : {}),
   steps: outcomes.map(({ actionKey, artifact, kind, label, planKey, problem, seconds, status, why }) => ({
@@ -35,7 +44,8 @@ export const document = (
     verdict: status,
     why: problem === undefined ? why.map(sentence) : [problem],
     seconds,
-    outputs: artifact === undefined ? [] : [artifact.digest]
+    outputs: artifact === undefined ? [] : [artifact.digest],
+    ...(speeds.has(actionKey ?? "") ? { speed: speeds.get(actionKey!) } : {})
   })),
   results: targets.flatMap(({ label, step }) => {
     const artifact = outcomeOf(step)?.artifact
@@ -88,6 +98,7 @@ export const reportData = Effect.fnUntraced(
       ...study,
       points: study.points.filter(({ label }) => wanted.has(`${study.name}/${label}`))
     }))
+    const speeds = yield* speedsFor(outcomes)
     const data: ReportData = collect({
       title: titleOf(pipeline.file),
       command,
@@ -95,12 +106,13 @@ export const reportData = Effect.fnUntraced(
       studies,
       comparisons: pipeline.comparisons,
       found,
-      steps: outcomes.map(({ artifact, kind, label, seconds, status }) => ({
+      steps: outcomes.map(({ actionKey, artifact, kind, label, seconds, status }) => ({
         label,
         kind,
         verdict: status,
         seconds,
-        digest: artifact?.digest ?? ""
+        digest: artifact?.digest ?? "",
+        ...(speeds.has(actionKey ?? "") ? { speed: speeds.get(actionKey!)! } : {})
       })),
       environment: {
         engine: `${numerics.engine} ${numerics.version}, ${numerics.compute}`,

@@ -15,7 +15,7 @@ import { duration } from "../platform/duration.ts"
 import { layer, type RuntimeOptions } from "../Runtime.ts"
 import { json, print, printJson, relative } from "./output.ts"
 import { load, type Pipeline, select } from "./Pipeline.ts"
-import { document, reportData, reportPlace } from "./results.ts"
+import { document, reportData, reportPlace, speedsFor } from "./results.ts"
 import { engine, file, home, runtimeOptions, set } from "./settings.ts"
 
 const only = Flag.String("only").pipe(
@@ -49,7 +49,9 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
   if (pipeline.targets.length === 0 && pipeline.dynamic !== undefined) {
     const value = yield* Effect.provideService(pipeline.dynamic, Executor, yield* Executor)
     const outcomes = yield* experiment.outcomes
-    if (options.json === true) return printJson(document([], [], outcomes, () => undefined))
+    if (options.json === true) {
+      return printJson(document([], [], outcomes, () => undefined, yield* speedsFor(outcomes)))
+    }
     if (value !== undefined) print(typeof value === "string" ? value : JSON.stringify(value, undefined, 2))
     return print(summary(outcomes, seconds()))
   }
@@ -57,7 +59,8 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
   const targets = yield* select(pipeline, options.only ?? [])
   const done = yield* experiment.run(targets)
   if (options.json === true) {
-    printJson(document(pipeline.studies, targets, done.outcomes, done.outcomeOf))
+    const speeds = yield* speedsFor(done.outcomes)
+    printJson(document(pipeline.studies, targets, done.outcomes, done.outcomeOf, speeds))
     yield* orFail(done)
     return
   }

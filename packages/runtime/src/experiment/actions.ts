@@ -1,4 +1,5 @@
 // What succeeded: rows of `action` and `label`, looked up by key for hits and by label for reasons.
+import type { Speed } from "../training/speed.ts"
 import type { Parts } from "./keys.ts"
 import type { Label } from "./labels.ts"
 import type { Rows } from "./Ledger.ts"
@@ -63,6 +64,24 @@ export interface Commit extends Action {
   readonly code: Readonly<Record<string, string>>
 }
 
+/** Before the names of what was measured while a result was made. */
+const prefix = "speed/"
+
+/** By action key, of those that were measured. */
+export const speedsOf = (rows: Rows, actionKeys: ReadonlyArray<string>): ReadonlyMap<string, Speed> => {
+  const found = rows.all<{ readonly actionKey: string; readonly name: string; readonly value: number }>(
+    `SELECT actionKey, name, metric.value AS value FROM json_each(?) AS keys JOIN metric ON actionKey = keys.value
+     WHERE name LIKE '${prefix}%'`,
+    JSON.stringify(actionKeys)
+  )
+  return new Map(
+    [...Map.groupBy(found, ({ actionKey }) => actionKey)].map(([key, all]) => [
+      key,
+      Object.fromEntries(all.map(({ name, value }) => [name.slice(prefix.length), value])) as unknown as Speed
+    ])
+  )
+}
+
 /** Named numbers of a result, by optimiser step where it has a curve. */
 const metricsOf = (meta: object): ReadonlyArray<readonly [name: string, step: number, value: number]> => {
   const steps = "steps" in meta && Array.isArray(meta.steps) ? meta.steps as Array<unknown> : []
@@ -74,7 +93,7 @@ const metricsOf = (meta: object): ReadonlyArray<readonly [name: string, step: nu
 }
 
 /** The row that makes a step done. A result that was made again takes the place of the one that is gone. */
-export const commit = (rows: Rows, action: Commit, meta: object): void => {
+export const commit = (rows: Rows, action: Commit, meta: object, speed: Speed | undefined): void => {
   const { actionKey, code, environment, finished, kind, output, ownKey, parts, planKey, seconds } = action
   rows.run("INSERT OR IGNORE INTO code (digest, files) VALUES (?, ?)", parts.code, JSON.stringify(code))
   rows.run(
@@ -91,7 +110,8 @@ export const commit = (rows: Rows, action: Commit, meta: object): void => {
     finished
   )
   rows.run("DELETE FROM metric WHERE actionKey = ?", actionKey)
-  for (const [name, step, value] of metricsOf(meta)) {
+  const measured = Object.entries(speed ?? {}).map(([name, value]) => [`${prefix}${name}`, 0, value] as const)
+  for (const [name, step, value] of [...metricsOf(meta), ...measured]) {
     rows.run(
       "INSERT OR REPLACE INTO metric (actionKey, name, step, value) VALUES (?, ?, ?, ?)",
       actionKey,

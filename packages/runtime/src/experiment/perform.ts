@@ -136,18 +136,23 @@ export const perform = (work: Work, surroundings: Surroundings): Effect.Effect<F
       const theirs = release(rows, lease, "done", now) ? undefined : actionOf(rows, actionKey)
       if (theirs !== undefined) return theirs.output
       stored.record(rows, now)
-      commit(rows, {
-        actionKey,
-        planKey: node.planKey,
-        ownKey: node.own.key,
-        kind: node.step.kind,
-        parts: { ...node.own.own(), inputs },
-        output: stored.digest,
-        seconds,
-        environment: environment(),
-        code: code.files,
-        finished: now
-      }, stored.manifest.meta)
+      commit(
+        rows,
+        {
+          actionKey,
+          planKey: node.planKey,
+          ownKey: node.own.key,
+          kind: node.step.kind,
+          parts: { ...node.own.own(), inputs },
+          output: stored.digest,
+          seconds,
+          environment: environment(),
+          code: code.files,
+          finished: now
+        },
+        stored.manifest.meta,
+        output.speed
+      )
       recordLabels(rows, names, actionKey, now)
       return undefined
     })

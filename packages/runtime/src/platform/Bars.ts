@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { bytes } from "./bytes.ts"
 import { duration } from "./duration.ts"
 import { type Event, Progress } from "./Progress.ts"
 
@@ -17,6 +18,8 @@ export interface Bar {
   readonly first: number
   readonly unit: string
   readonly loss: number | undefined
+  /** `14k tok/s  52 % MFU  41 GB`; empty before it is known. */
+  readonly speed: string
 }
 
 const width = 24
@@ -41,7 +44,21 @@ export const renderBar = (bar: Bar, now: number, columns: number): string => {
     )
   }
   if (bar.loss !== undefined) parts.push(`loss ${bar.loss.toFixed(4)}`)
+  if (bar.speed !== "") parts.push(bar.speed)
   return fit(`  ${fit(short(bar.label), 36).padEnd(36)} ${parts.join("  ")}`, columns - 1)
+}
+
+const speedOf = (
+  { mfu, peakBytes, tokensPerSecond }: Extract<Event, { readonly _tag: "StepProgress" }>
+): string => {
+  const parts: Array<string> = []
+  if (tokensPerSecond !== undefined) {
+    const thousands = tokensPerSecond / 1000
+    parts.push(`${thousands < 1 ? Math.round(tokensPerSecond) : `${thousands.toFixed(thousands < 10 ? 1 : 0)}k`} tok/s`)
+  }
+  if (mfu !== undefined) parts.push(`${Math.round(100 * mfu)} % MFU`)
+  if (peakBytes !== undefined) parts.push(bytes(peakBytes))
+  return parts.join("  ")
 }
 
 /** What stays on the screen when an event is over; undefined for what only moves a bar. */
@@ -102,14 +119,23 @@ const bars = (write: Write, columns: () => number): Effect.Effect<Progress["Serv
               total: 0,
               first: -1,
               unit: "step",
-              loss: undefined
+              loss: undefined,
+              speed: ""
             })
           } else if (event._tag === "StepProgress") {
             const bar = running.get(event.label)
             if (bar === undefined) return
             const { done, total, unit, loss } = event
             const fresh = bar.first < 0 ? { first: done, since: now } : {}
-            running.set(event.label, { ...bar, done, total, unit, loss: loss ?? bar.loss, ...fresh })
+            running.set(event.label, {
+              ...bar,
+              done,
+              total,
+              unit,
+              loss: loss ?? bar.loss,
+              speed: speedOf(event) || bar.speed,
+              ...fresh
+            })
             return
           } else if (event._tag === "StepFinished" || event._tag === "StepFailed") running.delete(event.label)
           if (event._tag === "StepFinished" && event.seconds < brief) briefly++

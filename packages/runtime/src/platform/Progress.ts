@@ -14,8 +14,11 @@ export type Event =
     /** Of what: `step`, `pair`, `row`. */
     readonly unit: string
     readonly loss?: number
-    /** Completion tokens of the last unit, padding never counted. */
+    /** Of the last unit: see training/speed.ts. */
     readonly tokensPerSecond?: number
+    readonly fedPerSecond?: number
+    readonly mfu?: number
+    readonly peakBytes?: number
   }
   | { readonly _tag: "StepFinished"; readonly label: string; readonly kind: string; readonly seconds: number }
   | { readonly _tag: "StepFailed"; readonly label: string; readonly kind: string; readonly message: string }

@@ -91,12 +91,21 @@ const ComparisonData = Schema.Struct({
 })
 export type ComparisonData = typeof ComparisonData.Type
 
+/** See training/speed.ts. */
+const Speed = Schema.Struct({
+  tokensPerSecond: Schema.Finite,
+  fedPerSecond: Schema.Finite,
+  mfu: Schema.optionalKey(Schema.Finite),
+  peakBytes: Schema.Finite
+})
+
 const StepDone = Schema.Struct({
   label: Schema.String,
   kind: Schema.String,
   verdict: Schema.String,
   seconds: Schema.Finite,
-  digest: Schema.String
+  digest: Schema.String,
+  speed: Schema.optionalKey(Speed)
 })
 
 export const ReportData = Schema.Struct({

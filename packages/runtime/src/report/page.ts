@@ -14,7 +14,7 @@ import { shareFigure } from "./share.ts"
 import { sizeOf, tuningOf } from "./statements.ts"
 import { style } from "./style.ts"
 import { sweepFigure } from "./sweep.ts"
-import { dataSection, recipeSection, stepsSection } from "./tables.ts"
+import { dataSection, recipeSection, speedSection, stepsSection } from "./tables.ts"
 
 const summary = (data: ReportData, { axes, names, replicateOver, replicates }: Arrangement): string => {
   const steps = [...new Set(data.runs.map(({ metrics }) => metrics.length))].filter((n) => n > 0)
@@ -97,6 +97,7 @@ ${
 ${section("scores", "Scores", scoresTable(data, arrangement))}
 ${section("data", "Data", data.data.length === 0 ? undefined : html`${data.data.map(dataSection)}`)}
 ${section("recipe", "Recipe", recipeSection(data))}
+${section("speed", "Speed", speedSection(data.steps))}
 ${section("steps", "Steps", data.steps.length === 0 ? undefined : stepsSection(data.steps))}
 ${
     section(

@@ -1,4 +1,5 @@
 // Where the numbers come from: data read and dropped, recipe, steps.
+import { bytes } from "../platform/bytes.ts"
 import { details, numeric, row, table, text } from "./figure.ts"
 import { count, grouped, list, seconds, setting } from "./format.ts"
 import { type Html, html } from "./html.ts"
@@ -67,6 +68,32 @@ export const recipeSection = (data: ReportData): Html | undefined => {
   }</dl>${differing.length > 0 && details(`By run: ${list(differing)}`, byRun())}`
 }
 
+/** Up to here all rows are shown at once; beyond, a summary, and the rows on demand. */
+const fewSteps = 16
+
+/** How fast trainings ran and what they took; undefined where none was measured. */
+export const speedSection = (steps: ReportData["steps"]): Html | undefined => {
+  const measured = steps.flatMap(({ label, speed }) => (speed === undefined ? [] : [{ label, speed }]))
+  if (measured.length === 0) return undefined
+  const all = (): Html =>
+    table(
+      [...text("run"), ...numeric("completion tokens/s", "fed tokens/s", "MFU", "peak memory")],
+      measured.map(({ label, speed: { fedPerSecond, mfu, peakBytes, tokensPerSecond } }) =>
+        row(
+          label,
+          grouped(Math.round(tokensPerSecond)),
+          grouped(Math.round(fedPerSecond)),
+          mfu === undefined ? undefined : `${Math.round(100 * mfu)} %`,
+          bytes(peakBytes)
+        )
+      ),
+      "small"
+    )
+  const note =
+    html`<p class="note">Of the machine that made each result. The peak is that of the device; on a CPU, of the whole process.</p>`
+  return html`${measured.length <= fewSteps ? all() : details(`All ${count(measured.length, "run")}`, all())}${note}`
+}
+
 const everyStep = (steps: ReportData["steps"]): Html =>
   table(
     [...text("step", "kind", "verdict"), ...numeric("time"), ...text("digest")],
@@ -75,9 +102,6 @@ const everyStep = (steps: ReportData["steps"]): Html =>
     ),
     "small"
   )
-
-/** Up to here every step is shown at once; beyond, kinds with their times, and the steps on demand. */
-const fewSteps = 16
 
 export const stepsSection = (steps: ReportData["steps"]): Html => {
   if (steps.length <= fewSteps) return everyStep(steps)

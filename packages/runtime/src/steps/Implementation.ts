@@ -3,6 +3,7 @@ import type { AnyStep, Policy } from "@penchant/dsl/Step"
 import type * as Effect from "effect/Effect"
 import type { Engine } from "../compute/Engine.ts"
 import type { Progress } from "../platform/Progress.ts"
+import type { Speed } from "../training/speed.ts"
 
 /** A finished input, readable. */
 export interface Input {
@@ -18,6 +19,8 @@ export interface Output {
   readonly kind: string
   readonly meta: object
   readonly files: Readonly<Record<string, Uint8Array | { readonly path: string }>>
+  /** How fast it was made and what that took: kept in the ledger beside the result, never in it. */
+  readonly speed?: Speed
 }
 
 export interface Job {

@@ -23,7 +23,7 @@ export const snapshotName = (index: number): string => `snapshots/${index}.safet
 export const writeTrained = Effect.fnUntraced(
   function*(
     job: Job,
-    { cursor: { metrics, ...cursor }, model, optimiser, snapshots }: Finished,
+    { cursor: { metrics, ...cursor }, model, optimiser, snapshots, speed }: Finished,
     tokenizer: string
   ): Effect.fn.Return<Output, StoreError> {
     const folder = yield* emptyFolder(job, "trained")
@@ -42,8 +42,11 @@ export const writeTrained = Effect.fnUntraced(
         parameters: model.parameters.length,
         steps: cursor.step,
         loss: metrics.at(-1)?.loss ?? null,
-        snapshots: cursor.snapshots.map(({ step }) => step)
+        snapshots: cursor.snapshots.map(({ step }) => step),
+        // Out of memory changed the order of its sums: not the bits that another run of the same keys would give.
+        ...(cursor.fit === undefined ? {} : { determinism: "seeded" })
       },
+      ...(speed === undefined ? {} : { speed }),
       files: yield* filesIn(folder)
     }
   }

@@ -12,6 +12,7 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { ModelState, OptimiserState } from "../compute/Engine.ts"
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../data/safetensors.ts"
+import { Fit } from "./fit.ts"
 import { StepMetrics } from "./StepMetrics.ts"
 
 const RunningMean = Schema.Struct({ mean: Schema.Finite, count: Schema.Finite })
@@ -31,7 +32,9 @@ export const Position = Schema.Struct({
   /** Warnings already given. */
   said: Schema.Array(Schema.String),
   /** Weights kept along the way: the step of each, in the order of its index. */
-  snapshots: Schema.Array(Schema.Struct({ step: Schema.Int, sha256: Schema.String }))
+  snapshots: Schema.Array(Schema.Struct({ step: Schema.Int, sha256: Schema.String })),
+  /** The cut after the device ran out of memory: the sums are ordered otherwise than planned, so the result is seeded. */
+  fit: Schema.optionalKey(Fit)
 })
 /** A position and the metrics of every step up to it. */
 export const Cursor = Schema.Struct({ ...Position.fields, metrics: Schema.Array(StepMetrics) })

@@ -7,6 +7,8 @@ import type { Recipe } from "@penchant/dsl/Recipe"
 import * as Effect from "effect/Effect"
 import { type Batch, pack, type TokenGroups } from "../compute/Batch.ts"
 import type { Numerics, Session } from "../compute/Engine.ts"
+import { loadOf } from "../compute/load.ts"
+import { type Fit, Refused } from "./fit.ts"
 import type { Loss } from "./loss.ts"
 import { microBatches } from "./microBatches.ts"
 import { type Measured, summarise } from "./summary.ts"
@@ -26,6 +28,7 @@ export interface StepInputs {
   readonly reference: Reference | undefined
   readonly loss: Loss
   readonly recipe: Recipe
+  readonly fit: Fit
   /** Between two runs of the engine: where an interruption is taken. */
   readonly pause: Effect.Effect<void>
 }
@@ -39,8 +42,8 @@ interface Piece {
 /** What one token of policy and reference may differ by before the first update, in nats. */
 const allowed: Record<Numerics["compute"], number> = { float32: 1e-4, float64: 1e-9 }
 
-const piecesOf = ({ data, loss, numerics, reference }: StepInputs, groups: Int32Array): ReadonlyArray<Piece> =>
-  microBatches(data, groups, loss.sides, numerics.groups).map((piece) => ({
+const piecesOf = ({ data, fit, loss, numerics, reference }: StepInputs, groups: Int32Array): ReadonlyArray<Piece> =>
+  microBatches(data, groups, loss.sides, numerics.groups, fit.rows).map((piece) => ({
     groups: piece,
     batch: pack(data, piece, loss.sides),
     reference: reference === undefined || !loss.needsReference
@@ -64,6 +67,32 @@ const gate = (inputs: StepInputs, { batch, groups, reference }: Piece, policy: F
   return Effect.fail(new ReferenceMismatch({ row, difference: worst, allowed: limit }))
 }
 
+/** A micro-batch for which the device has no room is named, so that it can be made smaller. */
+const fitting = <A>(
+  { batch, groups }: Pick<Piece, "batch" | "groups">,
+  run: Effect.Effect<A, ComputeError>
+): Effect.Effect<A, ComputeError | Refused> =>
+  Effect.catchTag(run, "OutOfMemory", (error) => Effect.fail(new Refused(groups, batch.tokens.length, error)))
+
+/** Gradients of the heaviest micro-batch of `groups`, dropped again: what does not fit is refused before the first step. */
+export const rehearse = Effect.fnUntraced(
+  function*(
+    { data, fit: { recompute, rows }, loss, numerics, session }: StepInputs,
+    groups: Int32Array
+  ): Effect.fn.Return<void, ComputeError | Refused> {
+    const rowsIn = (piece: Int32Array): number => loadOf(data, piece, loss.sides).sizes.T
+    const pieces = microBatches(data, groups, loss.sides, numerics.groups, rows)
+    const heaviest = pieces.reduce((a, b) => (rowsIn(b) > rowsIn(a) ? b : a))
+    const batch = pack(data, heaviest, loss.sides)
+    const backward = session.backward(new Float64Array(batch.targets.length))
+    yield* fitting(
+      { batch, groups: heaviest },
+      Effect.andThen(session.forward(batch, { recompute }), backward)
+    )
+    yield* session.zeroGradients
+  }
+)
+
 /**
  * Runs the pairs `groups` (indices into the data) as step `step` (1-based). `gated`: policy and reference are the same
  * weights so far. Fails before the update when anything is not finite, so the weights stay those of the step before.
@@ -84,12 +113,15 @@ export const optimiserStep = Effect.fnUntraced(
       readonly gradNorm: number
       readonly clipped: boolean
       readonly state: NonNullable<Inputs["state"]>
+      /** Rows that went through the engine. */
+      readonly fed: number
     },
-    ComputeError | NonFiniteLoss | ReferenceMismatch
+    ComputeError | NonFiniteLoss | ReferenceMismatch | Refused
   > {
-    const { data, loss, pause, recipe, session } = inputs
+    const { data, fit: { recompute }, loss, pause, recipe, session } = inputs
     const pieces = piecesOf(inputs, groups)
     const tokens = pieces.reduce((sum, { batch }) => sum + batch.targets.length, 0)
+    const fed = pieces.reduce((sum, { batch }) => sum + batch.tokens.length, 0)
     const scale = 1 / (loss.per === "token" ? tokens : groups.length)
     const measured: Array<Measured> = []
     let after = state ?? {}
@@ -105,7 +137,7 @@ export const optimiserStep = Effect.fnUntraced(
       )
     const policyOf = (piece: Piece, run: Effect.Effect<Float64Array, ComputeError>) =>
       Effect.flatMap(
-        Effect.andThen(pause, run),
+        Effect.andThen(pause, fitting(piece, run)),
         (policy) => Effect.as(gated ? gate(inputs, piece, policy) : Effect.void, policy)
       )
     const measure = (part: Scored, ofGroups: Int32Array) => {
@@ -123,20 +155,21 @@ export const optimiserStep = Effect.fnUntraced(
       for (const piece of pieces) parts.push(scoredOf(piece, yield* policyOf(piece, session.score(piece.batch))))
       const coefficients = yield* measure(concat(parts), groups)
       let at = 0
-      for (const { batch } of pieces) {
+      for (const piece of pieces) {
+        const { batch } = piece
         yield* pause
-        yield* session.forward(batch)
-        yield* session.backward(coefficients.slice(at, at += batch.targets.length))
+        const part = coefficients.slice(at, at += batch.targets.length)
+        yield* fitting(piece, Effect.andThen(session.forward(batch, { recompute }), session.backward(part)))
       }
     } else {
       for (const piece of pieces) {
         const { batch, reference } = piece
         const columns = columnsOf(data, piece.groups)
         const run = fused === undefined
-          ? session.forward(batch)
-          : fused(batch, { columns, scale, ...(reference === undefined ? {} : { reference }) })
+          ? session.forward(batch, { recompute })
+          : fused(batch, { columns, scale, ...(reference === undefined ? {} : { reference }) }, { recompute })
         const coefficients = yield* measure(scoredOf(piece, yield* policyOf(piece, run)), piece.groups)
-        if (fused === undefined) yield* session.backward(coefficients)
+        if (fused === undefined) yield* fitting(piece, session.backward(coefficients))
       }
     }
 
@@ -146,6 +179,6 @@ export const optimiserStep = Effect.fnUntraced(
     const { clipped, gradNorm } = yield* session.update(update)
     if (!Number.isFinite(gradNorm)) yield* check({ term: "gradient norm", rows: [] }, groups)
     const summary = summarise(measured, loss.beta)
-    return { ...summary, loss: summary.value * scale, gradNorm, clipped, state: after }
+    return { ...summary, loss: summary.value * scale, gradNorm, clipped, state: after, fed }
   }
 )

@@ -5,6 +5,7 @@ import {
   type ComputeError,
   NonFiniteLoss,
   type ReferenceMismatch,
+  RowTooLarge,
   type StoreError
 } from "@penchant/dsl/Errors"
 import { sha256 } from "@penchant/dsl/Identity"
@@ -20,9 +21,12 @@ import { Engine, type ModelState, type OptimiserState, type Session } from "../c
 import { modelFiles } from "../model/save.ts"
 import { Progress } from "../platform/Progress.ts"
 import * as Checkpoint from "./Checkpoint.ts"
+import { graphsOf, planFit } from "./fit.ts"
 import { lossOf } from "./loss.ts"
+import { roomFor } from "./room.ts"
 import { learningRate, orderOf, snapshotSteps, stepsPerEpoch } from "./schedule.ts"
-import { optimiserStep } from "./step.ts"
+import { meter, type Speed } from "./speed.ts"
+import { optimiserStep, rehearse } from "./step.ts"
 import { inOrder } from "./StepMetrics.ts"
 import { branchOffsets } from "./tokens.ts"
 import { newConcerns } from "./watch.ts"
@@ -49,9 +53,17 @@ export interface Training {
 export interface Finished extends Checkpoint.Checkpoint {
   /** Paths of the snapshots' weights, by index. */
   readonly snapshots: ReadonlyArray<string>
+  /** Of the steps that this process made; undefined when it made none. */
+  readonly speed: Speed | undefined
 }
 
-export type TrainingError = CheckpointMismatch | ComputeError | NonFiniteLoss | ReferenceMismatch | StoreError
+export type TrainingError =
+  | CheckpointMismatch
+  | ComputeError
+  | NonFiniteLoss
+  | ReferenceMismatch
+  | RowTooLarge
+  | StoreError
 
 /** Milliseconds between two progress events of one run. */
 export const spacing = 100
@@ -68,7 +80,8 @@ const checked = Effect.fnUntraced(function*(model: ModelState, objective: Object
 /** The state to begin with: the newest whole checkpoint, else the run to extend, else the start. */
 const resume = Effect.fnUntraced(function*({ from, identity, label, model, scratch }: Training) {
   const progress = yield* Progress
-  const first: Checkpoint.Cursor = from === undefined ? Checkpoint.start : { ...from.cursor, snapshots: [] }
+  const { fit: _, ...extended } = from?.cursor ?? Checkpoint.start
+  const first: Checkpoint.Cursor = { ...extended, snapshots: [] }
   const { checkpoint, torn } = yield* Checkpoint.latest(scratch, identity, model)
   for (const name of torn) {
     const message = `checkpoint ${name} is damaged; going on from ${
@@ -88,6 +101,7 @@ export const train: (
 ) => Effect.Effect<Finished, TrainingError, Engine | Progress> = Effect.fn("train")(function*(training: Training) {
   const { data, label, objective, policy, recipe, scratch } = training
   const engine = yield* Engine
+  const { numerics } = engine
   const progress = yield* Progress
   const loss = lossOf(objective, data)
   const perEpoch = stepsPerEpoch(data.ids.length, recipe.batchSize)
@@ -98,7 +112,7 @@ export const train: (
   let written = cursor.step
   const session: Session = yield* engine.open(model, {
     ...(optimiser === undefined ? {} : { optimiser }),
-    ...(loss.fused === undefined || engine.numerics.loss === "host" ? {} : { fused: loss.fused })
+    ...(loss.fused === undefined || numerics.loss === "host" ? {} : { fused: loss.fused })
   })
   const reference = training.reference === undefined
     ? undefined
@@ -126,6 +140,12 @@ export const train: (
     cursor = { ...cursor, snapshots: [...cursor.snapshots, { step: cursor.step, sha256: sha256(bytes) }] }
   })
 
+  const graphs = graphsOf(model.config)
+  const device = session.device === undefined ? undefined : yield* session.device
+  const planned = planFit(graphs, numerics, data, loss.sides, recipe.batchSize, device)
+  const room = roomFor({ session, numerics, label, ids: data.ids, planned, recorded: cursor.fit })
+  const speed = meter(session, numerics, graphs?.forward, data, loss.sides)
+
   let epoch = -1
   let order: Int32Array = new Int32Array(0)
   const pairsOf = (done: number): Int32Array => {
@@ -138,18 +158,25 @@ export const train: (
   const loop = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const pause = restore(Effect.yieldNow)
-      const inputs = { session, numerics: engine.numerics, data, reference, loss, recipe, pause }
+      const inputs = { session, numerics, data, reference, loss, recipe, pause }
+      if (device !== undefined && cursor.step - first.step < total) {
+        const epoch = orderOf(recipe, data.ids.length, cursor.epoch)
+        yield* room.fitted(cursor.step + 1, (fit) => rehearse({ ...inputs, fit }, epoch))
+      }
       let savedAt = yield* Clock.currentTimeMillis
       let shownAt = -Infinity
       for (let done = cursor.step - first.step; done < total; done++) {
         const began = yield* Clock.currentTimeMillis
         const rate = learningRate(recipe, done, total)
-        const { clipped, gradNorm, loss: value, metrics, state, tokens } = yield* optimiserStep(inputs, pairsOf(done), {
-          step: cursor.step + 1,
-          learningRate: rate,
-          gated: training.referenceIsStart && cursor.updates === 0,
-          state: cursor.state
-        })
+        const groups = pairsOf(done)
+        const stepped = yield* room.fitted(cursor.step + 1, (fit) =>
+          optimiserStep({ ...inputs, fit }, groups, {
+            step: cursor.step + 1,
+            learningRate: rate,
+            gated: training.referenceIsStart && cursor.updates === 0,
+            state: cursor.state
+          }))
+        const { clipped, fed, gradNorm, loss: value, metrics, state, tokens } = stepped
         const step = cursor.step + 1
         const clips = cursor.clipped + (clipped ? 1 : 0)
         const line = inOrder({
@@ -162,19 +189,21 @@ export const train: (
           num_tokens: (cursor.metrics.at(-1)?.num_tokens ?? 0) + tokens,
           ...metrics
         })
+        const { metrics: before, ...position } = cursor
         cursor = {
-          ...cursor,
+          ...position,
           step,
           updates: cursor.updates + 1,
           clipped: clips,
           state,
-          metrics: [...cursor.metrics, line]
+          ...room.record(),
+          metrics: [...before, line]
         }
 
         const now = yield* Clock.currentTimeMillis
+        speed.add({ groups, tokens, fed, milliseconds: now - began })
         if (now - shownAt >= spacing || done + 1 === total) {
           shownAt = now
-          const speed = now > began ? { tokensPerSecond: tokens * 1000 / (now - began) } : {}
           yield* progress.emit({
             _tag: "StepProgress",
             label,
@@ -182,7 +211,7 @@ export const train: (
             total,
             unit: "step",
             loss: value,
-            ...speed
+            ...yield* speed.last
           })
         }
         for (const { concern, message } of newConcerns(cursor.metrics, cursor.said)) {
@@ -197,7 +226,7 @@ export const train: (
           savedAt = yield* Clock.currentTimeMillis
         }
       }
-      return { cursor, model: yield* weights, optimiser: yield* session.optimiser }
+      return { cursor, model: yield* weights, optimiser: yield* session.optimiser, speed: yield* speed.all }
     })
   )
   const rescue = save.pipe(

@@ -70,6 +70,8 @@ export interface Document {
     readonly why: ReadonlyArray<string>
     readonly seconds: number
     readonly outputs: ReadonlyArray<string>
+    readonly speed?: Readonly<Record<string, number>>
+    readonly memory?: (Readonly<Record<string, number>> & { readonly from: string }) | null
   }>
   readonly results: ReadonlyArray<{ readonly label: string; readonly metrics: Readonly<Record<string, number>> }>
 }

@@ -12,6 +12,21 @@ describe("run", () => {
   })
   afterAll(close)
 
+  it("says before anything ran what a training will take, from the longest rows that may come", async () => {
+    const trainings = async () =>
+      document(await run("plan", "p.ts", "--json")).steps.flatMap(({ kind, memory }) =>
+        kind === "train" && memory ? [memory] : []
+      )
+    const [before] = await trainings()
+    assert.strictEqual(before!.from, "maxLength")
+    assert.strictEqual(before!["weights"], 4 * 260_032)
+    assert.strictEqual(before!["optimiser"], 8 * 260_032)
+    // 3 pairs of 32 + 31 + 31 rows.
+    assert.strictEqual(before!["rows"], 3 * 94)
+    const { stdout } = await run("plan", "p.ts")
+    assert.match(stdout, /2 trainings take about [\d.]+ MB of memory \(weights 1\.0 MB, .*all rows as long/)
+  })
+
   it("makes every result, then takes every one from the store", async () => {
     const first = document(await run("run", "p.ts", "--json"))
     assert.strictEqual(first.study, "small")
@@ -21,7 +36,15 @@ describe("run", () => {
       new Set(first.steps.map(({ kind }) => kind)),
       new Set(["model", "rows", "pairs", "tokenise", "score", "train", "metric", "scores"])
     )
+    const speeds = first.steps.filter(({ kind }) => kind === "train").map(({ speed }) => speed)
+    assert.strictEqual(speeds.length, 2)
+    for (const speed of speeds) {
+      assert.isAbove(speed!["tokensPerSecond"]!, 0)
+      assert.isAbove(speed!["peakBytes"]!, 2e7)
+      assert.notProperty(speed, "mfu")
+    }
     const again = document(await run("run", "p.ts", "--json"))
+    assert.deepStrictEqual(again.steps.filter(({ kind }) => kind === "train").map(({ speed }) => speed), speeds)
     assert.deepStrictEqual(new Set(again.steps.map(({ verdict }) => verdict)), new Set(["hit"]))
     assert.deepStrictEqual(again.results, first.results)
     assert.deepStrictEqual(again.steps.map(({ outputs }) => outputs), first.steps.map(({ outputs }) => outputs))
@@ -33,6 +56,7 @@ describe("run", () => {
     assert.include(stdout, "wrote report: .penchant/reports/p.html")
     const html = fs.readFileSync(path.join(directory, ".penchant/reports/p.html"), "utf8")
     assert.include(html, "260,032")
+    assert.match(html, /<h2>Speed<\/h2>.*completion tokens\/s/s)
     const again = await run("run", "p.ts")
     assert.match(again.stdout, /nothing to do: all \d+ steps are in the store/)
     assert.include(again.stdout, "report unchanged")
@@ -57,6 +81,7 @@ describe("run", () => {
     const { code, stdout } = await run("plan", "p.ts")
     assert.strictEqual(code, 0)
     assert.match(stdout, /recipe\.epochs.*2.*3/)
+    assert.match(stdout, /2 trainings take about [\d.]+ MB of memory \(.* at \d+ tokens a micro-batch\)/)
     write("p.ts", pipeline())
     const listed = await run("ls", "--json")
     const labels = (JSON.parse(listed.stdout) as ReadonlyArray<{ label: string; digest: string }>).map(({ label }) =>

@@ -90,3 +90,6 @@ export const tinyLlama = (seed: number, config: Readonly<Record<string, unknown>
     parameters: Float64Array.from(values)
   }
 }
+
+/** The forward graph of a model. */
+export const forwardOf = (model: ModelState) => Result.getOrThrow(architecture(model.config)).forward()

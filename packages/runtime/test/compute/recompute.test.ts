@@ -1,15 +1,12 @@
 // Recomputation by block: the same bits from fewer saved values, whatever the family.
 import { assert, describe, it } from "@effect/vitest"
-import * as Result from "effect/Result"
 import { pack } from "../../src/compute/Batch.ts"
 import type { ModelState } from "../../src/compute/Engine.ts"
 import { gradient } from "../../src/compute/gradient.ts"
 import { blocksOf, recomputed } from "../../src/compute/recompute.ts"
 import { start } from "../../src/compute/reference/backend.ts"
-import { architecture } from "../../src/model/families.ts"
-import { tinyLlama, tokenGroups } from "./fixtures.ts"
+import { forwardOf, tinyLlama, tokenGroups } from "./fixtures.ts"
 
-const forwardOf = (model: ModelState) => Result.getOrThrow(architecture(model.config)).forward()
 const models: ReadonlyArray<readonly [string, ModelState]> = [
   ["tied", tinyLlama(1)],
   ["untied, 5 layers", tinyLlama(2, { num_hidden_layers: 5, tie_word_embeddings: false })],

@@ -10,13 +10,16 @@ describe("bars", () => {
     total: 48,
     first: 2,
     unit: "step",
-    loss: 0.7125
+    loss: 0.7125,
+    speed: "14k tok/s  52 % MFU"
   }
 
-  it("says done of total, rate, time left and loss: 10 steps in 2.5 s leave 36 at 4/s", () => {
+  it("says done of total, rate, time left, loss and speed: 10 steps in 2.5 s leave 36 at 4/s", () => {
     assert.strictEqual(
       renderBar(bar, 2500, 200),
-      `  ${"train dpo".padEnd(36)} ${"█".repeat(6)}${"░".repeat(18)}  12/48 steps  4.0/s  9.0 s left  loss 0.7125`
+      `  ${"train dpo".padEnd(36)} ${"█".repeat(6)}${
+        "░".repeat(18)
+      }  12/48 steps  4.0/s  9.0 s left  loss 0.7125  14k tok/s  52 % MFU`
     )
   })
 

@@ -1,11 +1,12 @@
 // A model small enough to train in microseconds, as an in-process engine: the log-probability of a token is a row of a
 // table, picked by the token before it, through a softmax. Gradients are exact and float64, runs bitwise repeatable.
-import { EngineError } from "@penchant/dsl/Errors"
+import { type ComputeError, EngineError, EngineLost, OutOfMemory } from "@penchant/dsl/Errors"
 import { compile } from "@penchant/dsl/Evaluate"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Batch, TokenGroups } from "../../src/compute/Batch.ts"
 import {
+  type DeviceState,
   Engine,
   type FusedLoss,
   type ModelState,
@@ -111,6 +112,16 @@ export interface Options {
   readonly delay?: number
   /** Called with the number of engine runs so far, before each. */
   readonly onRun?: (runs: number) => void
+  /** Rows for which the device has room: a batch with more is refused. `onRefused` hears of it. */
+  readonly room?: number
+  readonly onRefused?: (rows: number) => void
+  /** The number of the run (1-based) whose gradients do not fit, after the log-probabilities did. */
+  readonly fullAt?: number
+  /** The number of the run at which the device is lost. */
+  readonly lostAt?: number
+  readonly device?: DeviceState
+  /** Called with the rows of every batch whose gradients are asked for. */
+  readonly onBackward?: (rows: number) => void
   /** Every gradient norm from this update on (1-based) is not a number. */
   readonly poisonedFrom?: number
 }
@@ -133,9 +144,17 @@ const session = (model: ModelState, options: Options, optimiser?: OptimiserState
   let kept: { readonly batch: Batch; readonly softmax: Softmax } | undefined
   let runs = 0
   const program = loss === undefined ? undefined : compile(loss.formula, loss.parameters)
-  const run = <A>(work: () => A): Effect.Effect<A, EngineError> =>
-    Effect.suspend(() => {
-      options.onRun?.(++runs)
+  const noRoom = (operation: string, rows: number) => {
+    options.onRefused?.(rows)
+    return new OutOfMemory({ engine: "bigram", operation, problem: "full", askedBytes: 8 * rows, freeBytes: 10 })
+  }
+  const run = <A>(work: () => A): Effect.Effect<A, ComputeError> =>
+    Effect.suspend((): Effect.Effect<A, ComputeError> => {
+      runs += 1
+      options.onRun?.(runs)
+      if (runs === options.lostAt) {
+        return Effect.fail(new EngineLost({ engine: "bigram", problem: "the device is gone" }))
+      }
       const counted = options.groups === undefined || kept === undefined || options.groups.includes(kept.batch.groups)
       const now = counted ? Effect.sync(work) : Effect.fail(
         new EngineError({ engine: "bigram", operation: "forward", problem: `${kept!.batch.groups} groups` })
@@ -145,16 +164,23 @@ const session = (model: ModelState, options: Options, optimiser?: OptimiserState
         ? now
         : Effect.andThen(Effect.promise(() => new Promise((resolve) => setTimeout(resolve, delay))), now)
     })
-  const score = (batch: Batch) => run(() => forward(weights, batch).logProbs)
-  const keep = (batch: Batch) =>
-    Effect.suspend(() => {
-      const softmax = forward(weights, batch)
-      kept = { batch, softmax }
-      return run(() => softmax.logProbs.slice())
-    })
+  const admit = <A>(operation: string, { tokens }: Batch, made: Effect.Effect<A, ComputeError>) =>
+    tokens.length > (options.room ?? Infinity) ? Effect.fail(noRoom(operation, tokens.length)) : made
+  const score = (batch: Batch) => admit("score", batch, run(() => forward(weights, batch).logProbs))
+  const keep = (batch: Batch): Effect.Effect<Float64Array, ComputeError> =>
+    admit(
+      "forward",
+      batch,
+      Effect.suspend(() => {
+        const softmax = forward(weights, batch)
+        kept = { batch, softmax }
+        return run(() => softmax.logProbs.slice())
+      })
+    )
   const accumulate = (coefficients: Float64Array): void => {
     const { batch, softmax } = kept!
     kept = undefined
+    options.onBackward?.(batch.tokens.length)
     batch.targets.forEach((target, n) => {
       const row = softmax.previous[n]! * vocabulary
       for (let next = 0; next < vocabulary; next++) {
@@ -172,7 +198,13 @@ const session = (model: ModelState, options: Options, optimiser?: OptimiserState
   return {
     score,
     forward: keep,
-    backward: (coefficients) => run(() => accumulate(coefficients)),
+    backward: (coefficients) =>
+      Effect.suspend(() =>
+        runs + 1 === options.fullAt
+          ? Effect.andThen(run(() => {}), Effect.fail(noRoom("backward", kept!.batch.tokens.length)))
+          : run(() => accumulate(coefficients))
+      ),
+    ...(options.device === undefined ? {} : { device: Effect.succeed(options.device) }),
     ...(loss === undefined || options.fused !== true ? {} : { fused }),
     update: (update) =>
       run(() => {

@@ -14,12 +14,19 @@ interface Ended {
   readonly killed: boolean
   /** The line with the digests; undefined when the run did not come to its end. */
   readonly result: string | undefined
+  /** Batches for which there was no room. */
+  readonly refused: number
 }
 
 /** Runs the child; `after` milliseconds into its training it is killed, unless it has ended by then. */
-const child = (directory: string, cache: string, delay: number, after?: number) =>
+const child = (directory: string, cache: string, delay: number, after?: number, room?: number) =>
   Effect.callback<Ended>((resume) => {
-    const running = spawn(process.execPath, [script, directory, String(delay)], {
+    const running = spawn(process.execPath, [
+      script,
+      directory,
+      String(delay),
+      ...(room === undefined ? [] : [String(room)])
+    ], {
       env: { ...process.env, NODE_COMPILE_CACHE: cache },
       stdio: ["ignore", "pipe", "pipe"]
     })
@@ -35,7 +42,7 @@ const child = (directory: string, cache: string, delay: number, after?: number) 
       const result = /done .*/.exec(out)?.[0]
       resume(
         code === 0 || signal === "SIGKILL"
-          ? Effect.succeed({ killed: signal === "SIGKILL", result })
+          ? Effect.succeed({ killed: signal === "SIGKILL", result, refused: out.split("refused").length - 1 })
           : Effect.die(new Error(`the child ended with ${code}: ${err}`))
       )
     })
@@ -73,4 +80,22 @@ describe("kill -9", () => {
       })),
     180_000
   )
+
+  it.live("after the device was full goes on at the size that fitted, and ends with the bytes of the run that was not killed", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const cache = yield* scratch
+      const whole = yield* child(yield* scratch, cache, 0, undefined, 25)
+      assert.isAbove(whole.refused, 0)
+      const directory = yield* scratch
+      const checkpoints = path.join(directory, "checkpoints")
+      // Long enough for a step; a run that was killed before its first checkpoint is started over.
+      let killed = yield* child(directory, cache, 5, 150, 25)
+      while (!fs.existsSync(checkpoints) || fs.readdirSync(checkpoints).length === 0) {
+        killed = yield* child(directory, cache, 5, 150, 25)
+      }
+      assert.isUndefined(killed.result)
+      const rest = yield* child(directory, cache, 0, undefined, 25)
+      assert.strictEqual(rest.refused, 0)
+      assert.strictEqual(rest.result, whole.result)
+    })))
 })

@@ -1,5 +1,6 @@
 // One training run in a process of its own, for killed.test.ts: says "running" on its first engine run, trains 12 steps
-// with a checkpoint after each, prints the digest of weights, moments and metrics, and ends.
+// with a checkpoint after each, prints the digest of weights, moments and metrics, and ends. `room` is that of the device in
+// rows; every batch that it refuses is a line "refused".
 import { sha256 } from "@penchant/dsl/Identity"
 import { recipe } from "@penchant/dsl/Recipe"
 import { dpo } from "@penchant/objectives"
@@ -10,7 +11,7 @@ import { Progress } from "../../src/platform/Progress.ts"
 import { train } from "../../src/training/train.ts"
 import { bigram, engine, logProbsOf, pairs } from "./bigram.ts"
 
-const [directory = "", delay = "0"] = process.argv.slice(2)
+const [directory = "", delay = "0", room] = process.argv.slice(2)
 const model = bigram()
 const data = pairs(24)
 
@@ -35,5 +36,13 @@ const program = Effect.map(
 const running = (runs: number): void => void (runs === 1 && writeSync(1, "running\n"))
 await Effect.runPromise(Effect.provide(
   program,
-  Layer.merge(engine({ groups: [1, 2], delay: Number(delay), onRun: running }), Progress.silent)
+  Layer.merge(
+    engine({
+      groups: [1, 2, 4],
+      delay: Number(delay),
+      onRun: running,
+      ...(room === undefined ? {} : { room: Number(room), onRefused: () => void writeSync(1, "refused\n") })
+    }),
+    Progress.silent
+  )
 ))

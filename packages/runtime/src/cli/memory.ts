@@ -1,0 +1,97 @@
+// What a training will take, for `penchant plan`: from the model's config and, once they are made, its tokens. Offline.
+import { isObjective } from "@penchant/dsl/Objective"
+import type { AnyStep } from "@penchant/dsl/Step"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { TokenGroups } from "../compute/Batch.ts"
+import type { Numerics } from "../compute/Engine.ts"
+import { type Footprint, footprintOf } from "../compute/footprint.ts"
+import { scaledTo } from "../compute/load.ts"
+import { CurrentHome } from "../experiment/Home.ts"
+import type { Plan } from "../experiment/Plan.ts"
+import { bytes } from "../platform/bytes.ts"
+import { groupsOf } from "../steps/files.ts"
+import { graphsOf, heaviest } from "../training/fit.ts"
+import { lossOf } from "../training/loss.ts"
+import { rowBudget } from "../training/microBatches.ts"
+
+export interface Memory extends Footprint {
+  /** Rows of a micro-batch that this is for; on a device of its own memory the cut follows what is free. */
+  readonly rows: number
+  /** `maxLength`: the tokens are still to be made, so every row is taken to be as long as it may. */
+  readonly from: "tokens" | "maxLength"
+}
+
+const Lengths = Schema.Struct({ maxLength: Schema.Int })
+const Batches = Schema.Struct({ recipe: Schema.Struct({ batchSize: Schema.Int }) })
+const Json = Schema.fromJsonString(Schema.Unknown)
+
+/** One pair of the longest rows that tokenising lets through, half of them prompt. */
+const longest = (maxLength: number): TokenGroups => {
+  const prompt = Math.ceil(maxLength / 2)
+  const answer = Math.max(1, maxLength - prompt)
+  return {
+    tokens: new Int32Array(prompt + 2 * answer),
+    offsets: Int32Array.of(0, prompt + 2 * answer),
+    promptLength: Int32Array.of(prompt),
+    branchLength: Int32Array.of(answer, answer),
+    sides: ["chosen", "rejected"],
+    ids: ["the longest"],
+    columns: {}
+  }
+}
+
+/** Undefined for a step that trains nothing, and where the model's config is not on this machine yet. */
+export const memoryOf = Effect.fnUntraced(function*(step: AnyStep, plan: Plan, numerics: Numerics) {
+  if (step.kind !== "train" && step.kind !== "extend") return undefined
+  const { store } = yield* CurrentHome
+  const madeBy = Effect.fnUntraced(function*(of: AnyStep) {
+    const { verdict } = plan.of(of)
+    return verdict._tag === "Hit" ? yield* store.open(verdict.digest) : undefined
+  })
+  const configFile = Effect.fnUntraced(function*(of: AnyStep) {
+    for (let at: AnyStep | undefined = of; at !== undefined; at = at.inputs["model"] ?? at.inputs["trained"]) {
+      const found = (yield* madeBy(at))?.files["config.json"]
+      if (found !== undefined) return found
+      if (at.kind === "model" && at.sources["dir"] !== undefined) return path.join(at.sources["dir"], "config.json")
+    }
+    return undefined
+  })
+  const file = yield* configFile(step)
+  if (file === undefined || !fs.existsSync(file)) return undefined
+  // What is wrong with it is said by the step that loads it.
+  const config = Schema.decodeOption(Json)(fs.readFileSync(file, "utf8"))
+  const graphs = config._tag === "None" ? undefined : graphsOf(config.value)
+  const { objective } = (step.attached ?? {}) as { readonly objective?: unknown }
+  const tokenised = step.inputs["data"]
+  if (graphs === undefined || tokenised === undefined || !isObjective(objective)) return undefined
+  const tokens = yield* madeBy(tokenised)
+  const limits = Schema.decodeUnknownOption(Lengths)(tokenised.parameters)
+  if (tokens === undefined && limits._tag === "None") return undefined
+  const data = tokens === undefined
+    ? longest(limits._tag === "Some" ? limits.value.maxLength : 1)
+    : yield* groupsOf(tokens)
+  if (data.ids.length === 0) return undefined
+  const group = heaviest(data, lossOf(objective, data).sides)
+  const { recipe: { batchSize } } = Schema.decodeUnknownSync(Batches)(step.parameters)
+  const rows = Math.ceil(Math.max(group.sizes.T, Math.min(rowBudget, batchSize * group.sizes.T)))
+  const footprint = footprintOf(graphs, numerics, scaledTo(group, rows), false)
+  return footprint === undefined
+    ? undefined
+    : { ...footprint, rows, from: tokens === undefined ? "maxLength" : "tokens" } satisfies Memory as Memory
+})
+
+/** `1.4 GB: weights 108 MB, ...`, once for all trainings that take the same. */
+export const memoryLines = (memories: ReadonlyArray<Memory>): ReadonlyArray<string> => {
+  const texts = memories.map(({ activations, from, gradients, optimiser, rows, total, weights, workspace }) => {
+    const parts = Object.entries({ weights, gradients, optimiser, activations, workspace })
+      .map(([name, count]) => `${name} ${bytes(count)}`)
+    const cut = `at ${rows} tokens a micro-batch${from === "maxLength" ? ", all rows as long as they may be" : ""}`
+    return `about ${bytes(total)} of memory (${parts.join(", ")}; ${cut})`
+  })
+  return [...Map.groupBy(texts, (text) => text)].map(([text, all]) =>
+    `${all.length === 1 ? "1 training takes" : `${all.length} trainings take`} ${text}`
+  )
+}

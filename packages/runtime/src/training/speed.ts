@@ -1,0 +1,67 @@
+// How fast a training run goes and what it takes: for progress, reports and `--json`. Depends on the clock and the machine, so it
+// is kept beside a result, never in it.
+import type { ComputeError } from "@penchant/dsl/Errors"
+import * as Effect from "effect/Effect"
+import type { TokenGroups } from "../compute/Batch.ts"
+import type { Numerics, Session } from "../compute/Engine.ts"
+import { peakOf, trainingFlops } from "../compute/flops.ts"
+import type { Graph } from "../compute/Graph.ts"
+import { loadOf } from "../compute/load.ts"
+
+export interface Speed {
+  /** Completion tokens per second; padding never counted. */
+  readonly tokensPerSecond: number
+  /** All rows that went through the model: each prompt once. */
+  readonly fedPerSecond: number
+  /** Share of the device's known peak that the model's own operations take; absent for a device without one. */
+  readonly mfu?: number
+  /** Most that was held at once: on the device, or, on a CPU, by the whole process. */
+  readonly peakBytes: number
+}
+
+export interface Step {
+  readonly groups: Int32Array
+  readonly tokens: number
+  readonly fed: number
+  readonly milliseconds: number
+}
+
+/** Adds up the steps of this process. `forward` is absent for a model that is no graph. */
+export const meter = (
+  session: Session,
+  numerics: Numerics,
+  forward: Graph | undefined,
+  data: TokenGroups,
+  sides: ReadonlyArray<string>
+) => {
+  const sums = { tokens: 0, fed: 0, flops: 0, milliseconds: 0 }
+  const of = (counted: typeof sums): Effect.Effect<Speed | undefined, ComputeError> =>
+    Effect.map(
+      session.device ?? Effect.succeed(undefined),
+      (device) => {
+        const { fed, flops, milliseconds, tokens } = counted
+        if (milliseconds <= 0) return undefined
+        const perSecond = (count: number): number => 1000 * count / milliseconds
+        const peak = device?.kind === "cuda" && forward !== undefined
+          ? peakOf(device.name, numerics.compute)
+          : undefined
+        return {
+          tokensPerSecond: perSecond(tokens),
+          fedPerSecond: perSecond(fed),
+          ...(peak === undefined ? {} : { mfu: perSecond(flops) / peak }),
+          peakBytes: device?.kind === "cuda" ? device.peakBytes : 1024 * process.resourceUsage().maxRSS
+        }
+      }
+    )
+  let last = sums
+  return {
+    add: ({ groups, ...step }: Step): void => {
+      const flops = forward === undefined ? 0 : trainingFlops(forward, loadOf(data, groups, sides))
+      last = { ...step, flops }
+      for (const name of ["tokens", "fed", "flops", "milliseconds"] as const) sums[name] += last[name]
+    },
+    /** Of the last step, and of all. */
+    last: Effect.suspend(() => of(last)),
+    all: Effect.suspend(() => of(sums))
+  }
+}
