@@ -69,14 +69,14 @@ export const memoryOf = Effect.fnUntraced(function*(step: AnyStep, plan: Plan, n
   if (graphs === undefined || tokenised === undefined || !isObjective(objective)) return undefined
   const tokens = yield* madeBy(tokenised)
   const limits = Schema.decodeUnknownOption(Lengths)(tokenised.parameters)
-  if (tokens === undefined && limits._tag === "None") return undefined
+  const trained = Schema.decodeUnknownOption(Batches)(step.parameters)
+  if (trained._tag === "None" || (tokens === undefined && limits._tag === "None")) return undefined
   const data = tokens === undefined
     ? longest(limits._tag === "Some" ? limits.value.maxLength : 1)
     : yield* groupsOf(tokens)
   if (data.ids.length === 0) return undefined
   const group = heaviest(data, lossOf(objective, data).sides)
-  const { recipe: { batchSize } } = Schema.decodeUnknownSync(Batches)(step.parameters)
-  const rows = Math.ceil(Math.max(group.sizes.T, Math.min(rowBudget, batchSize * group.sizes.T)))
+  const rows = Math.ceil(Math.max(group.sizes.T, Math.min(rowBudget, trained.value.recipe.batchSize * group.sizes.T)))
   const footprint = footprintOf(graphs, numerics, scaledTo(group, rows), false)
   return footprint === undefined
     ? undefined

@@ -3,7 +3,7 @@
 import type { ComputeError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import type { TokenGroups } from "../compute/Batch.ts"
-import type { Numerics, Session } from "../compute/Engine.ts"
+import type { DeviceState, Numerics, Session } from "../compute/Engine.ts"
 import { peakOf, trainingFlops } from "../compute/flops.ts"
 import type { Graph } from "../compute/Graph.ts"
 import { loadOf } from "../compute/load.ts"
@@ -35,24 +35,25 @@ export const meter = (
   sides: ReadonlyArray<string>
 ) => {
   const sums = { tokens: 0, fed: 0, flops: 0, milliseconds: 0 }
+  const speedOf = (
+    { fed, flops, milliseconds, tokens }: typeof sums,
+    device: DeviceState | undefined
+  ): Speed | undefined => {
+    if (milliseconds <= 0) return undefined
+    const perSecond = (count: number): number => 1000 * count / milliseconds
+    const own = device?.kind === "cuda" ? device : undefined
+    const peak = own === undefined || forward === undefined ? undefined : peakOf(own.name, numerics.compute)
+    return {
+      tokensPerSecond: perSecond(tokens),
+      fedPerSecond: perSecond(fed),
+      ...(peak === undefined ? {} : { mfu: perSecond(flops) / peak }),
+      peakBytes: own?.peakBytes ?? 1024 * process.resourceUsage().maxRSS
+    }
+  }
   const of = (counted: typeof sums): Effect.Effect<Speed | undefined, ComputeError> =>
-    Effect.map(
-      session.device ?? Effect.succeed(undefined),
-      (device) => {
-        const { fed, flops, milliseconds, tokens } = counted
-        if (milliseconds <= 0) return undefined
-        const perSecond = (count: number): number => 1000 * count / milliseconds
-        const peak = device?.kind === "cuda" && forward !== undefined
-          ? peakOf(device.name, numerics.compute)
-          : undefined
-        return {
-          tokensPerSecond: perSecond(tokens),
-          fedPerSecond: perSecond(fed),
-          ...(peak === undefined ? {} : { mfu: perSecond(flops) / peak }),
-          peakBytes: device?.kind === "cuda" ? device.peakBytes : 1024 * process.resourceUsage().maxRSS
-        }
-      }
-    )
+    session.device === undefined
+      ? Effect.sync(() => speedOf(counted, undefined))
+      : Effect.map(session.device, (device) => speedOf(counted, device))
   let last = sums
   return {
     add: ({ groups, ...step }: Step): void => {
