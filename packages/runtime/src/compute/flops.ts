@@ -1,12 +1,11 @@
 // Floating-point operations of a training run, counted on the graph: matrix products and attention, as the literature does.
 // Recomputation is no useful work and is left out, so that a utilisation is one of the model's own operations.
-import type { Graph, Node } from "./Graph.ts"
+import type { Graph, Node, Value } from "./Graph.ts"
 import type { Load } from "./load.ts"
-import { sizeOf } from "./reference/Tensor.ts"
+import { elementsOf, sizeOf } from "./sizes.ts"
 
 const flopsOf = (node: Node, { seen, sizes }: Load): number => {
-  const size = (shape: ReadonlyArray<Parameters<typeof sizeOf>[0]>): number =>
-    shape.reduce<number>((product, dimension) => product * sizeOf(dimension, sizes), 1)
+  const size = (shape: Value["shape"]): number => elementsOf(shape, sizes)
   switch (node.operation) {
     case "mm": {
       const { a, b } = node.inputs

@@ -1,6 +1,6 @@
 // How large a micro-batch is, without packing it: what memory and work are computed from.
 import type { TokenGroups } from "./Batch.ts"
-import type { Sizes } from "./reference/Tensor.ts"
+import type { Sizes } from "./sizes.ts"
 
 export interface Load {
   readonly sizes: Sizes

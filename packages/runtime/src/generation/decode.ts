@@ -6,8 +6,9 @@ import type { GenerateOptions } from "./Generation.ts"
 
 let last: { readonly folder: string; readonly tokenizer: Promise<Tokenizer> } | undefined
 
-export const decodeOf = async ({ tokenizer: folder }: GenerateOptions): Promise<Decode | undefined> => {
-  if (folder === undefined) return undefined
+/** Undefined where no stop string asks for text, or no tokenizer was named. */
+export const decodeOf = async ({ stop, tokenizer: folder }: GenerateOptions): Promise<Decode | undefined> => {
+  if (stop.length === 0 || folder === undefined) return undefined
   if (last?.folder !== folder) last = { folder, tokenizer: Effect.runPromise(loadTokenizer(folder)) }
   const tokenizer = await last.tokenizer
   return (ids) => tokenizer.decode(ids, true)

@@ -22,3 +22,10 @@ export const architecture = (config: unknown): Result.Result<Architecture, Confi
       return Result.fail({ field: "architectures", problem: `names "${name}"; supported are ${known}` })
     })
   )
+
+/** The same inside an engine, which is given only configs that loaded: what does not describe a model throws. */
+export const loadedArchitecture = (config: unknown): Architecture => {
+  const described = architecture(config)
+  if (Result.isSuccess(described)) return described.success
+  throw new Error(`config: "${described.failure.field}" ${described.failure.problem}`)
+}

@@ -11,7 +11,8 @@ import {
 } from "../../src/compute/Graph.ts"
 import { gradients } from "../../src/compute/operations/gradients.ts"
 import { type Environment, run, tableOf } from "../../src/compute/reference/run.ts"
-import { floats, ints, sizeOf, type Sizes, type Tensor } from "../../src/compute/reference/Tensor.ts"
+import { floats, ints, type Tensor } from "../../src/compute/reference/Tensor.ts"
+import { sizeOf, type Sizes } from "../../src/compute/sizes.ts"
 import { random } from "./fixtures.ts"
 
 // Two groups of a prompt and two branches; one prompt of length 1, one branch without rows.

@@ -15,8 +15,10 @@ import {
   type Session
 } from "../../src/compute/Engine.ts"
 import { adamW, clipFactor, decays, normOf } from "../../src/compute/optimiser.ts"
+import { type Event, Progress } from "../../src/platform/Progress.ts"
 import { below, random } from "../../src/training/random.ts"
 import { inBatchOrder, inputsOf } from "../../src/training/tokens.ts"
+import { train, type Training } from "../../src/training/train.ts"
 
 export const vocabulary = 12
 
@@ -234,3 +236,23 @@ export const engine = (options: Options = {}): Layer.Layer<Engine> =>
       open: (model, { fused, optimiser } = {}) => Effect.sync(() => session(model, options, optimiser, fused))
     })
   )
+
+/** Trains from `model`, which is the reference too; `events` gets what happens. */
+export const trainBigram = (
+  { data, events, model, ...rest }:
+    & Pick<Training, "data" | "identity" | "model" | "objective" | "policy" | "recipe" | "scratch">
+    & Partial<Training>
+    & { readonly events?: Array<Event> },
+  options: Options
+) =>
+  train({
+    label: "test",
+    data,
+    model,
+    reference: logProbsOf(model, data),
+    referenceIsStart: true,
+    ...rest
+  }).pipe(Effect.provide(Layer.merge(
+    engine(options),
+    Layer.succeed(Progress, Progress.of({ emit: (event) => Effect.sync(() => void events?.push(event)) }))
+  )))

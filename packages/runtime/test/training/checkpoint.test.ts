@@ -7,12 +7,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { type Event, Progress } from "../../src/platform/Progress.ts"
-import { type Finished, train, type Training } from "../../src/training/train.ts"
-import { bigram, engine, logProbsOf, type Options, pairs } from "./bigram.ts"
+import type { Event } from "../../src/platform/Progress.ts"
+import type { Finished, Training } from "../../src/training/train.ts"
+import { bigram, type Options, pairs, trainBigram } from "./bigram.ts"
 import { scratch } from "./scratch.ts"
 
 const data = pairs(10)
@@ -27,29 +26,21 @@ const stateful = objective(
 
 const run = (
   directory: string,
-  { events, identity = { objective: "x", data: "y" }, objective = stateful, options = {}, ...rest }:
+  { identity = { objective: "x", data: "y" }, objective = stateful, options = {}, ...rest }:
     & Partial<Training>
     & { readonly objective?: Objective; readonly options?: RecipeOptions; readonly events?: Array<Event> } = {},
   engineOptions: Options = {}
 ) =>
-  train({
-    label: "test",
-    model: start,
+  trainBigram({
     data,
-    reference: logProbsOf(start, data),
-    referenceIsStart: true,
+    model: start,
     objective,
     recipe: recipe({ epochs: 4, batchSize: 4, learningRate: 0.05, snapshots: 3, ...options }),
     policy: { checkpointEvery: 2 },
     scratch: directory,
     identity,
     ...rest
-  }).pipe(
-    Effect.provide(Layer.merge(
-      engine({ groups: [1, 2], ...engineOptions }),
-      Layer.succeed(Progress, Progress.of({ emit: (event) => Effect.sync(() => void events?.push(event)) }))
-    ))
-  )
+  }, { groups: [1, 2], ...engineOptions })
 
 const bytesOf = ({ cursor, model, optimiser, snapshots }: Finished) => ({
   weights: [...model.parameters],

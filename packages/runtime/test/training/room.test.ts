@@ -6,17 +6,16 @@ import { logRatio, type Objective, objective } from "@penchant/dsl/Objective"
 import { recipe } from "@penchant/dsl/Recipe"
 import { dil, dpo } from "@penchant/objectives"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { DeviceState, Numerics } from "../../src/compute/Engine.ts"
 import { planned } from "../../src/compute/footprint.ts"
-import { type Event, Progress } from "../../src/platform/Progress.ts"
+import type { Event } from "../../src/platform/Progress.ts"
 import { planFit } from "../../src/training/fit.ts"
 import { microBatches, rowBudget, rowsOf } from "../../src/training/microBatches.ts"
-import { train, type Training } from "../../src/training/train.ts"
+import type { Training } from "../../src/training/train.ts"
 import { forwardOf, tinyLlama } from "../compute/fixtures.ts"
-import { bigram, engine, logProbsOf, type Options, pairs } from "./bigram.ts"
+import { bigram, type Options, pairs, trainBigram } from "./bigram.ts"
 import { scratch } from "./scratch.ts"
 
 const data = pairs(24)
@@ -27,27 +26,21 @@ const largest = Math.max(...rows)
 const run = (
   directory: string,
   engineOptions: Options,
-  { events, objective = dpo(), ...rest }: Partial<Training> & {
+  { objective = dpo(), ...rest }: Partial<Training> & {
     readonly events?: Array<Event>
     readonly objective?: Objective
   } = {}
 ) =>
-  train({
-    label: "test",
-    model: start,
+  trainBigram({
     data,
-    reference: logProbsOf(start, data),
-    referenceIsStart: true,
+    model: start,
     objective,
     recipe: recipe({ batchSize: 8, epochs: 2, learningRate: 0.05, warmupRatio: 0 }),
     policy: { checkpointEvery: 1 },
     scratch: directory,
     identity: { run: "room" },
     ...rest
-  }).pipe(Effect.provide(Layer.merge(
-    engine(engineOptions),
-    Layer.succeed(Progress, Progress.of({ emit: (event) => Effect.sync(() => void events?.push(event)) }))
-  )))
+  }, engineOptions)
 
 const warnings = (events: ReadonlyArray<Event>): ReadonlyArray<string> =>
   events.flatMap((event) => (event._tag === "Warning" && event.message.includes("did not fit") ? [event.message] : []))

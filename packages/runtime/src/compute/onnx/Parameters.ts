@@ -3,16 +3,8 @@
 // Leaves out graphs: this file knows tensors by name and place only.
 import type { ModelState, OptimiserState, Update } from "../Engine.ts"
 import { clipFactor, decays } from "../optimiser.ts"
+import { type Place, placesOf } from "../places.ts"
 import { adamScalars, memoryOf, vectorKernels } from "./vectorKernels.ts"
-
-/** Where a tensor lies in every vector. */
-export interface Place {
-  readonly name: string
-  readonly shape: ReadonlyArray<number>
-  readonly size: number
-  /** Float32 elements from the start of a vector; tensors begin at multiples of 4 (16 bytes, one SIMD register). */
-  readonly from: number
-}
 
 type Vector = "parameters" | "gradients" | "m" | "v"
 const vectors: ReadonlyArray<Vector> = ["parameters", "gradients", "m", "v"]
@@ -32,16 +24,8 @@ export interface Parameters {
 const page = 65_536
 const limit = 65_536 * page
 
-const place = ({ names, shapes }: ModelState): ReadonlyArray<Place> => {
-  let from = 0
-  return names.map((name, i) => {
-    const shape = shapes[i]!
-    const size = shape.reduce((a, b) => a * b, 1)
-    const placed = { name, shape, size, from }
-    from += Math.ceil(size / 4) * 4
-    return placed
-  })
-}
+/** Tensors begin at multiples of 16 bytes, one SIMD register. */
+const alignment = 4
 
 /** Neighbours that decay alike, as [from, to) in elements. */
 const spans = (places: ReadonlyArray<Place>, end: number, alike: (place: Place) => boolean) => {
@@ -58,9 +42,9 @@ const spans = (places: ReadonlyArray<Place>, end: number, alike: (place: Place) 
 
 /** Throws when the vectors do not fit into the 4 GiB of a WebAssembly memory: 268 million parameters in training. */
 export const parametersOf = (model: ModelState, optimiser?: OptimiserState): Parameters => {
-  const places = place(model)
+  const places = placesOf(model, alignment)
   const last = places.at(-1)
-  const length = last === undefined ? 0 : last.from + Math.ceil(last.size / 4) * 4
+  const length = last === undefined ? 0 : last.from + Math.ceil(last.size / alignment) * alignment
   const bytes = 4 * length
   const pagesFor = (count: number): number => {
     if (count * bytes > limit) {

@@ -33,8 +33,7 @@ export const laneHere = (
   return {
     score: replica.score,
     train: replica.train,
-    generate: async (prompts, options) =>
-      generate(replica.decoder(), prompts, options, options.stop.length === 0 ? undefined : await decodeOf(options)),
+    generate: async (prompts, options) => generate(replica.decoder(), prompts, options, await decodeOf(options)),
     gradients: async () => vectors.gradients().slice(),
     load: async (weights) => {
       vectors.load?.(weights)

@@ -1,19 +1,18 @@
 // One model as one thread runs it: weights to read and a vector of gradients to add to, both given from outside, and the
 // onnxruntime sessions of its graphs. Several replicas of a model share the work of a batch (lanes.ts).
 // Leaves out the optimiser, and who owns the memory.
-import * as Result from "effect/Result"
 import { Tensor } from "onnxruntime-node"
 import type { Decoder } from "../../generation/Decoder.ts"
-import { architecture } from "../../model/families.ts"
+import { loadedArchitecture } from "../../model/families.ts"
 import type { Forward } from "../../model/Family.ts"
 import type { Batch } from "../Batch.ts"
 import type { FusedInputs, FusedLoss } from "../Engine.ts"
 import { numerics } from "../numerics.ts"
+import type { Place } from "../places.ts"
 import { decoderOf } from "./decoder.ts"
 import { attentionsOf, prefillModel, stepModel } from "./decoding.ts"
 import { batchFeeds, type Feeds, int64, objectiveFeeds, sizeFeeds, tableFeed } from "./feeds.ts"
 import { gradientName, logProbName, scoringModel, sumName, trainingModel } from "./models.ts"
-import type { Place } from "./Parameters.ts"
 import type { Model } from "./Program.ts"
 import type { Loaded, Sessions } from "./sessions.ts"
 import type { Layout } from "./tiles.ts"
@@ -97,9 +96,8 @@ const logProbsOf = (results: Feeds): Float64Array => Float64Array.from(results[l
 
 /** Throws when the config is of no family known, or names tensors that have no place. */
 export const replicaOf = ({ config, loss, places }: Network, cache: Sessions, vectors: Vectors): Replica => {
-  const described = architecture(config)
-  if (Result.isFailure(described)) throw new Error(`config: "${described.failure.field}" ${described.failure.problem}`)
-  const forward = described.success.forward()
+  const described = loadedArchitecture(config)
+  const forward = described.forward()
   const byName = new Map(places.map((place) => [place.name, place]))
   for (const { name } of forward.weights) {
     if (!byName.has(name)) throw new Error(`the model has no tensor "${name}"`)
@@ -140,7 +138,7 @@ export const replicaOf = ({ config, loss, places }: Network, cache: Sessions, ve
     },
     decoder: () =>
       decoderOf({
-        vocabulary: described.success.vocabulary,
+        vocabulary: described.vocabulary,
         attentions: attentionsOf(forward),
         groups: numerics.onnx.groups,
         prefill: async (batch) => {

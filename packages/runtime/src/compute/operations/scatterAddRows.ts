@@ -1,6 +1,7 @@
 // y = accumulator (or zeros), then y[rows[k]] += x[k] for k in order: the sum is deterministic on every engine.
 import type { Dimension, ShapeRule, Value } from "../Graph.ts"
-import { floats, type Kernel, sizeOf } from "../reference/Tensor.ts"
+import { floats, type Kernel } from "../reference/Tensor.ts"
+import { sizeOf } from "../sizes.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface ScatterAddRows {

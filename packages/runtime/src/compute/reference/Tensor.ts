@@ -1,5 +1,6 @@
 // Tensors of the reference engine: row-major typed arrays with sizes known, and what a kernel is given.
-import type { Dimension, OperationName, Operations } from "../Graph.ts"
+import type { OperationName, Operations } from "../Graph.ts"
+import type { Sizes } from "../sizes.ts"
 
 export interface Tensor {
   readonly shape: ReadonlyArray<number>
@@ -8,12 +9,6 @@ export interface Tensor {
   /** Elements of an int tensor; empty for others. */
   readonly ints: Int32Array
 }
-
-/** The sizes that a batch brings. */
-export type Sizes = { readonly [D in Extract<Dimension, string>]: number }
-
-export const sizeOf = (dimension: Dimension, sizes: Sizes): number =>
-  typeof dimension === "number" ? dimension : sizes[dimension]
 
 /** Inputs by name, as the operation declares them -> outputs by name. Pure: never writes to its inputs. */
 export type Kernel<N extends OperationName> = (

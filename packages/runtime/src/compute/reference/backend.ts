@@ -1,61 +1,41 @@
 // The reference engine: float64 in plain TypeScript, exact and slow, the oracle of the others. Takes any number of groups.
 // Leaves out fused losses: it always goes through the host.
-import * as Result from "effect/Result"
 import { decodeOf } from "../../generation/decode.ts"
 import { generate } from "../../generation/generate.ts"
 import { logitsOf } from "../../generation/logits.ts"
-import { architecture } from "../../model/families.ts"
+import { loadedArchitecture } from "../../model/families.ts"
 import type { Backend, BackendModule, BackendSession } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
-import type { ModelState, Numerics } from "../Engine.ts"
-import { type Gradient, gradient } from "../gradient.ts"
+import { planned } from "../footprint.ts"
+import type { Gradient } from "../gradient.ts"
 import type { Input } from "../Graph.ts"
+import { numerics } from "../numerics.ts"
 import { adamW, clipFactor, decays, normOf } from "../optimiser.ts"
-import { recomputed } from "../recompute.ts"
+import { placesOf } from "../places.ts"
+import { type Sizes, sizesOf } from "../sizes.ts"
 import { recomputing } from "./decoder.ts"
 import { type Environment, run, tableOf } from "./run.ts"
-import { floats, ints, type Sizes } from "./Tensor.ts"
-
-const numerics: Numerics = {
-  engine: "reference",
-  version: "1",
-  compute: "float64",
-  loss: "host",
-  determinism: "bitwise",
-  groups: []
-}
-
-const sizesOf = (batch: Batch): Sizes => ({
-  T: batch.tokens.length,
-  M: batch.rows.length,
-  N: batch.targets.length,
-  G: batch.groups,
-  S: batch.segments.length,
-  P: batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1
-})
+import { floats, ints } from "./Tensor.ts"
 
 const open: Backend["open"] = async (model, options) => {
-  const described = architecture(model.config)
-  if (Result.isFailure(described)) throw new Error(`config: "${described.failure.field}" ${described.failure.problem}`)
-  const forward = described.success.forward()
+  const forward = loadedArchitecture(model.config).forward()
   const { graph, logProb, weights } = forward
   const { graph: toLogits, logits, vocabulary } = logitsOf(forward)
-  const plain = gradient(graph, logProb, weights)
-  const sparing = recomputed(graph, plain)
+  const graphs = planned(forward)
   const parameters = Float64Array.from(model.parameters)
   const gradients = new Float64Array(parameters.length)
   const m = Float64Array.from(options.optimiser?.m ?? gradients)
   const v = Float64Array.from(options.optimiser?.v ?? gradients)
   let updates = options.optimiser?.updates ?? 0
-  const places = placesOf(model)
+  const places = new Map(placesOf(model).map((each) => [each.name, each]))
   const place = (weight: Input) => {
     const found = places.get(weight.name)
     if (found === undefined) throw new Error(`the model has no tensor "${weight.name}"`)
     return found
   }
   const views = weights.map((weight) => {
-    const { from, shape, to } = place(weight)
-    return [weight, floats(shape, parameters.subarray(from, to))] as const
+    const { from, shape, size } = place(weight)
+    return [weight, floats(shape, parameters.subarray(from, from + size))] as const
   })
   let saved: { readonly environment: Environment; readonly sizes: Sizes; readonly backwards: Gradient } | undefined
 
@@ -83,10 +63,10 @@ const open: Backend["open"] = async (model, options) => {
         run(toLogits, environment, [logits], sizes)
         return environment.get(logits)!.data
       })
-      return generate(decoder, prompts, options, options.stop.length === 0 ? undefined : await decodeOf(options))
+      return generate(decoder, prompts, options, await decodeOf(options))
     },
     forward: async (batch, { recompute = false } = {}) => {
-      const backwards = recompute ? sparing : plain
+      const backwards = recompute ? graphs.sparing : graphs.plain
       const sizes = sizesOf(batch)
       const environment = feed(batch, sizes)
       run(graph, environment, [logProb, ...backwards.saved], sizes)
@@ -111,9 +91,9 @@ const open: Backend["open"] = async (model, options) => {
       const gradNorm = normOf(gradients)
       const factor = clipFactor(gradNorm, update)
       updates += 1
-      for (const { from, shape, to } of places.values()) {
+      for (const { from, shape, size } of places.values()) {
         const settings = decays(shape) ? update : { ...update, weightDecay: 0 }
-        adamW(parameters, gradients, { m, v }, settings, { factor, from, to, updates })
+        adamW(parameters, gradients, { m, v }, settings, { factor, from, to: from + size, updates })
       }
       gradients.fill(0)
       return { gradNorm, clipped: factor < 1 }
@@ -132,15 +112,8 @@ const open: Backend["open"] = async (model, options) => {
   return session
 }
 
-/** Where each tensor lies in the flat vector. */
-const placesOf = ({ names, shapes }: ModelState) => {
-  let at = 0
-  return new Map(names.map((name, i) => {
-    const from = at
-    const shape = shapes[i]!
-    at += shape.reduce((a, b) => a * b, 1)
-    return [name, { from, to: at, shape }]
-  }))
-}
-
-export const start: BackendModule["start"] = async () => ({ numerics, open, close: async () => {} })
+export const start: BackendModule["start"] = async () => ({
+  numerics: numerics.reference,
+  open,
+  close: async () => {}
+})

@@ -1,7 +1,8 @@
 // Interprets a graph by the reference kernels, freeing each tensor after its last use.
 import { type Graph, type Input, type Node, type Value, valuesOf } from "../Graph.ts"
 import { kernels } from "../operations/kernels.ts"
-import type { Sizes, Tensor } from "./Tensor.ts"
+import type { Sizes } from "../sizes.ts"
+import type { Tensor } from "./Tensor.ts"
 
 /** Tensors by value. */
 export type Environment = Map<Value, Tensor>

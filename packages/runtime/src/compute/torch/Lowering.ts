@@ -1,6 +1,6 @@
 // What a lowering to libtorch is given and gives back.
 import type { OperationName, Operations } from "../Graph.ts"
-import type { Sizes } from "../reference/Tensor.ts"
+import type { Sizes } from "../sizes.ts"
 import type { Handle } from "./native.ts"
 import type { Torch } from "./Torch.ts"
 

@@ -2,6 +2,7 @@
 import type { ModelState, OptimiserState, Update } from "../Engine.ts"
 import type { Value } from "../Graph.ts"
 import { clipFactor, decays } from "../optimiser.ts"
+import { placesOf } from "../places.ts"
 import { floats, type Tensor } from "./Lowering.ts"
 import type { Handle } from "./native.ts"
 import type { Torch } from "./Torch.ts"
@@ -15,23 +16,6 @@ export interface Parameters {
   readonly read: (what: "weights" | "gradients") => Float32Array
   readonly optimiser: () => OptimiserState
   readonly close: () => void
-}
-
-interface Place {
-  readonly name: string
-  readonly shape: ReadonlyArray<number>
-  readonly from: number
-  readonly size: number
-}
-
-const placesOf = ({ names, shapes }: ModelState): ReadonlyArray<Place> => {
-  let at = 0
-  return names.map((name, i) => {
-    const shape = shapes[i]!
-    const size = shape.reduce((a, b) => a * b, 1)
-    at += size
-    return { name, shape, from: at - size, size }
-  })
 }
 
 export const parametersOf = (
@@ -70,8 +54,7 @@ export const parametersOf = (
       if (at === -1) throw new Error(`the model has no tensor "${value.name}"`)
       return at
     }
-    const states = optimiser === undefined ? undefined : optimiser.updates
-    let updates = states ?? 0
+    let updates = optimiser?.updates ?? 0
     const adamW = (chosen: ReadonlyArray<number>, settings: Update, factor: number): void =>
       torch.scope(() => {
         if (chosen.length === 0) return

@@ -1,8 +1,8 @@
 // One batch on its way through a graph and, after it, its gradient: the tensors that live now, freed after their last use.
 import type { Batch } from "../Batch.ts"
-import type { Graph, Input, Node, Value } from "../Graph.ts"
+import { type Graph, type Input, type Node, type Value, valuesOf } from "../Graph.ts"
 import { tableOf } from "../reference/run.ts"
-import type { Sizes } from "../reference/Tensor.ts"
+import { sizesOf } from "../sizes.ts"
 import type { Context, Tensor } from "./Lowering.ts"
 import { cotangent, floats, ints } from "./Lowering.ts"
 import { lowerings } from "./lowerings.ts"
@@ -17,17 +17,6 @@ export interface Run {
   /** Frees everything. */
   readonly close: () => void
 }
-
-const values = (record: object): ReadonlyArray<Value> => Object.values(record).filter((value) => value !== undefined)
-
-export const sizesOf = (batch: Batch): Sizes => ({
-  T: batch.tokens.length,
-  M: batch.rows.length,
-  N: batch.targets.length,
-  G: batch.groups,
-  S: batch.segments.length,
-  P: batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1
-})
 
 /** `weights` and the tensors of `tables` are lent for as long as the run lives. */
 export const startRun = (
@@ -96,18 +85,18 @@ export const startRun = (
       const wanted = new Set<Value>([...environment.keys(), ...keep])
       const lastUse = new Map<Value, Node>()
       for (const node of graph.nodes) {
-        for (const value of [...values(node.inputs), ...values(node.outputs)]) {
+        for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) {
           if (!wanted.has(value)) lastUse.set(value, node)
         }
       }
       for (const node of graph.nodes) {
         step(node, lastUse, into)
-        for (const output of values(node.outputs)) {
+        for (const output of valuesOf(node.outputs)) {
           const target = into.get(output)
           const made = environment.get(output)
           if (target !== undefined && made !== undefined) addTo(torch, target, made)
         }
-        for (const value of [...values(node.inputs), ...values(node.outputs)]) {
+        for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) {
           if (lastUse.get(value) === node && environment.has(value)) drop(value)
         }
       }

@@ -22,7 +22,7 @@ export interface Torch {
   readonly free: (tensors: Iterable<Handle>) => void
   /** float32 on the device unless another type is asked for; contents undefined. */
   readonly empty: (shape: ReadonlyArray<number>, dtype?: number) => Handle
-  readonly zeros: (shape: ReadonlyArray<number>, dtype?: number) => Handle
+  readonly zeros: (shape: ReadonlyArray<number>) => Handle
   /** Another handle on the same tensor. */
   readonly alias: (tensor: Handle) => Handle
   readonly add: (a: Handle, b: Handle, alpha?: number) => Handle
@@ -144,8 +144,8 @@ export const torchOf = (native: Native, device: Device, schemaOf: (name: string)
     scope,
     free,
     empty,
-    zeros: (shape, dtype) => {
-      const made = empty(shape, dtype)
+    zeros: (shape) => {
+      const made = empty(shape)
       native.fill(made, 0)
       return made
     },

@@ -1,13 +1,13 @@
 // The torch engine: an installed PyTorch's libtorch driven through its C ABI, without Python, a compiler or autograd.
 // Forward and backward are the project's own graphs. CUDA has not yet been run on a GPU.
-import * as Result from "effect/Result"
 import * as fs from "node:fs"
-import { architecture } from "../../model/families.ts"
+import { loadedArchitecture } from "../../model/families.ts"
 import { type Backend, type BackendModule, type BackendSession, NoRoom } from "../Backend.ts"
-import { type Gradient, gradient } from "../gradient.ts"
+import type { Batch } from "../Batch.ts"
+import { planned } from "../footprint.ts"
+import type { Gradient } from "../gradient.ts"
 import type { Value } from "../Graph.ts"
 import { numerics } from "../numerics.ts"
-import { recomputed } from "../recompute.ts"
 import { discover, type Installation } from "./discovery.ts"
 import { type Device, isOutOfMemory, load } from "./native.ts"
 import { parametersOf } from "./Parameters.ts"
@@ -33,21 +33,19 @@ const guarded = <A>(body: () => A): A => {
 }
 
 const opened = (torch: Torch): Backend["open"] => async (model, options) => {
-  const described = architecture(model.config)
-  if (Result.isFailure(described)) throw new Error(`config: "${described.failure.field}" ${described.failure.problem}`)
-  const { graph, logProb, weights } = described.success.forward()
-  const plain = gradient(graph, logProb, weights)
-  const sparing = recomputed(graph, plain)
+  const network = loadedArchitecture(model.config).forward()
+  const { graph, logProb, weights } = network
+  const graphs = planned(network)
   const parameters = guarded(() => parametersOf(torch, model, weights, options.optimiser))
   const tables = rotaryTables(torch)
   const into = new Map<Value, bigint>()
-  weights.forEach((weight, i) => into.set(plain.graph.outputs[i]!, parameters.gradients.get(weight)!))
+  weights.forEach((weight, i) => into.set(graphs.plain.graph.outputs[i]!, parameters.gradients.get(weight)!))
   let saved: { readonly run: Run; readonly backwards: Gradient } | undefined
   const forget = () => {
     saved?.run.close()
     saved = undefined
   }
-  const forward = (batch: Parameters<BackendSession["score"]>[0], keep: ReadonlyArray<Value>) => {
+  const forward = (batch: Batch, keep: ReadonlyArray<Value>) => {
     forget()
     return guarded(() => {
       const run = startRun(torch, graph, batch, parameters.weights, tables)
@@ -68,7 +66,7 @@ const opened = (torch: Torch): Backend["open"] => async (model, options) => {
       return values
     },
     forward: async (batch, { recompute = false } = {}) => {
-      const backwards = recompute ? sparing : plain
+      const backwards = recompute ? graphs.sparing : graphs.plain
       const { run, values } = forward(batch, backwards.saved)
       saved = { run, backwards }
       return values

@@ -1,6 +1,6 @@
 // Every operation of the computation graph as calls to libtorch.
 import type { OperationName } from "../Graph.ts"
-import { sizeOf } from "../reference/Tensor.ts"
+import { sizeOf } from "../sizes.ts"
 import { attention, attentionBackward } from "./attention.ts"
 import { tokenLogProb, tokenLogProbBackward } from "./head.ts"
 import { floats, type Lowering } from "./Lowering.ts"

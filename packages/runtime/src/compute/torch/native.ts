@@ -13,7 +13,6 @@ export type Device = { readonly kind: "cpu" } | { readonly kind: "cuda"; readonl
 /** Element types, as libtorch numbers them. */
 export interface DTypes {
   readonly float32: number
-  readonly bfloat16: number
   readonly int32: number
   readonly int64: number
 }
@@ -128,7 +127,6 @@ export const load = (installation: Installation, device: Device): Native => {
   const dtype = (name: string): number => cpu.func(`int32_t aoti_torch_dtype_${name}()`)()
   const dtypes: DTypes = {
     float32: dtype("float32"),
-    bfloat16: dtype("bfloat16"),
     int32: dtype("int32"),
     int64: dtype("int64")
   }
