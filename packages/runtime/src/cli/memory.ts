@@ -7,12 +7,13 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { TokenGroups } from "../compute/Batch.ts"
 import type { Numerics } from "../compute/Engine.ts"
-import { type Footprint, footprintOf } from "../compute/footprint.ts"
+import { type Footprint, footprintOf, type Planned } from "../compute/footprint.ts"
 import { scaledTo } from "../compute/load.ts"
 import { CurrentHome } from "../experiment/Home.ts"
 import type { Plan } from "../experiment/Plan.ts"
 import { bytes } from "../platform/bytes.ts"
-import { groupsOf } from "../steps/files.ts"
+import { fileOf, groupsOf } from "../steps/files.ts"
+import type { Input } from "../steps/Implementation.ts"
 import { graphsOf, heaviest } from "../training/fit.ts"
 import { lossOf } from "../training/loss.ts"
 import { rowBudget } from "../training/microBatches.ts"
@@ -43,10 +44,21 @@ const longest = (maxLength: number): TokenGroups => {
   }
 }
 
-/** Undefined for a step that trains nothing, and where the model's config is not on this machine yet. */
-export const memoryOf = Effect.fnUntraced(function*(step: AnyStep, plan: Plan, numerics: Numerics) {
-  if (step.kind !== "train" && step.kind !== "extend") return undefined
+/** What is wrong with a config is said by the step that loads it. */
+const graphsIn = (configFile: string): Planned | undefined => {
+  if (!fs.existsSync(configFile)) return undefined
+  const config = Schema.decodeOption(Json)(fs.readFileSync(configFile, "utf8"))
+  return config._tag === "None" ? undefined : graphsOf(config.value)
+}
+
+/**
+ * By plan key, of every training among the steps that is still to run; none where the model's config is not on this machine
+ * yet. Trainings share models and tokens: graphs are made once per config, tokens read once.
+ */
+export const memoriesOf = Effect.fnUntraced(function*(steps: Iterable<AnyStep>, plan: Plan, numerics: Numerics) {
   const { store } = yield* CurrentHome
+  const knownGraphs = new Map<string, Planned | undefined>()
+  const knownTokens = new Map<string, TokenGroups>()
   const madeBy = Effect.fnUntraced(function*(of: AnyStep) {
     const { verdict } = plan.of(of)
     return verdict._tag === "Hit" ? yield* store.open(verdict.digest) : undefined
@@ -59,28 +71,44 @@ export const memoryOf = Effect.fnUntraced(function*(step: AnyStep, plan: Plan, n
     }
     return undefined
   })
-  const file = yield* configFile(step)
-  if (file === undefined || !fs.existsSync(file)) return undefined
-  // What is wrong with it is said by the step that loads it.
-  const config = Schema.decodeOption(Json)(fs.readFileSync(file, "utf8"))
-  const graphs = config._tag === "None" ? undefined : graphsOf(config.value)
-  const { objective } = (step.attached ?? {}) as { readonly objective?: unknown }
-  const tokenised = step.inputs["data"]
-  if (graphs === undefined || tokenised === undefined || !isObjective(objective)) return undefined
-  const tokens = yield* madeBy(tokenised)
-  const limits = Schema.decodeUnknownOption(Lengths)(tokenised.parameters)
-  const trained = Schema.decodeUnknownOption(Batches)(step.parameters)
-  if (trained._tag === "None" || (tokens === undefined && limits._tag === "None")) return undefined
-  const data = tokens === undefined
-    ? longest(limits._tag === "Some" ? limits.value.maxLength : 1)
-    : yield* groupsOf(tokens)
-  if (data.ids.length === 0) return undefined
-  const group = heaviest(data, lossOf(objective, data).sides)
-  const rows = Math.ceil(Math.max(group.sizes.T, Math.min(rowBudget, trained.value.recipe.batchSize * group.sizes.T)))
-  const footprint = footprintOf(graphs, numerics, scaledTo(group, rows), false)
-  return footprint === undefined
-    ? undefined
-    : { ...footprint, rows, from: tokens === undefined ? "maxLength" : "tokens" } satisfies Memory as Memory
+  const tokensOf = Effect.fnUntraced(function*(input: Input) {
+    const at = fileOf(input, "tokens.safetensors")
+    const groups = knownTokens.get(at) ?? (yield* groupsOf(input))
+    knownTokens.set(at, groups)
+    return groups
+  })
+  const memoryOf = Effect.fnUntraced(function*(step: AnyStep) {
+    const file = yield* configFile(step)
+    if (file === undefined) return undefined
+    if (!knownGraphs.has(file)) knownGraphs.set(file, graphsIn(file))
+    const graphs = knownGraphs.get(file)
+    const { objective } = (step.attached ?? {}) as { readonly objective?: unknown }
+    const tokenised = step.inputs["data"]
+    if (graphs === undefined || tokenised === undefined || !isObjective(objective)) return undefined
+    const tokens = yield* madeBy(tokenised)
+    const limits = Schema.decodeUnknownOption(Lengths)(tokenised.parameters)
+    const trained = Schema.decodeUnknownOption(Batches)(step.parameters)
+    if (trained._tag === "None" || (tokens === undefined && limits._tag === "None")) return undefined
+    const data = tokens === undefined
+      ? longest(limits._tag === "Some" ? limits.value.maxLength : 1)
+      : yield* tokensOf(tokens)
+    if (data.ids.length === 0) return undefined
+    const group = heaviest(data, lossOf(objective, data).sides)
+    const rows = Math.ceil(Math.max(group.sizes.T, Math.min(rowBudget, trained.value.recipe.batchSize * group.sizes.T)))
+    const footprint = footprintOf(graphs, numerics, scaledTo(group, rows), false)
+    return footprint === undefined
+      ? undefined
+      : { ...footprint, rows, from: tokens === undefined ? "maxLength" : "tokens" } satisfies Memory as Memory
+  })
+  const memories = new Map<string, Memory>()
+  for (const step of steps) {
+    const { planKey, verdict } = plan.of(step)
+    const trains = step.kind === "train" || step.kind === "extend"
+    if (!trains || verdict._tag === "Hit" || verdict._tag === "Blocked") continue
+    const memory = yield* memoryOf(step)
+    if (memory !== undefined) memories.set(planKey, memory)
+  }
+  return memories
 })
 
 /** `1.4 GB: weights 108 MB, ...`, once for all trainings that take the same. */

@@ -5,7 +5,6 @@ import * as Layer from "effect/Layer"
 import { stepsOf } from "../experiment/graph.ts"
 import { duration } from "../platform/duration.ts"
 import { Progress } from "../platform/Progress.ts"
-import type { Memory } from "./memory.ts"
 import { json, print, printJson } from "./output.ts"
 import { engine, file, home, runtimeOptions, set } from "./settings.ts"
 
@@ -14,7 +13,7 @@ const marks = { Hit: "=", Run: "+", MaybeCutoff: "?", Blocked: "✗" } as const
 export const plan = Command.make("plan", { file, engine, home, set, json }, (flags) =>
   Effect.gen(function*() {
     const options = yield* runtimeOptions(flags)
-    const [{ load }, { Experiment }, { reasons }, { layer }, { memoryLines, memoryOf }, { numerics }] = yield* Effect
+    const [{ load }, { Experiment }, { reasons }, { layer }, { memoriesOf, memoryLines }, { numerics }] = yield* Effect
       .promise(() =>
         Promise.all([
           import("./Pipeline.ts"),
@@ -29,13 +28,8 @@ export const plan = Command.make("plan", { file, engine, home, set, json }, (fla
       const pipeline = yield* load(flags.file)
       const planned = yield* Experiment.use((experiment) => experiment.plan(pipeline.targets))
       const { nodes } = planned
-      const memories = new Map<string, Memory>()
-      for (const step of stepsOf(pipeline.targets.map(({ step }) => step))) {
-        const { planKey, verdict } = planned.of(step)
-        if (verdict._tag === "Hit" || verdict._tag === "Blocked") continue
-        const memory = yield* memoryOf(step, planned, numerics[flags.engine])
-        if (memory !== undefined) memories.set(planKey, memory)
-      }
+      const steps = stepsOf(pipeline.targets.map(({ step }) => step))
+      const memories = yield* memoriesOf(steps, planned, numerics[flags.engine])
       if (flags.json) {
         return printJson({
           ...(pipeline.studies.length === 1 ? { study: pipeline.studies[0]!.name } : {}),
