@@ -21,6 +21,14 @@ interface Check {
   readonly remedy?: string
 }
 
+const again = "install again with `npx -y pnpm@12 install`; the engine's binary comes in its npm package"
+/** What to do about an engine that does not start. */
+const remedies: { readonly [E in EngineName]: string } = {
+  onnx: again,
+  reference: again,
+  torch: "only needed for --engine torch: install PyTorch, or set LIBTORCH to the folder of an installed one"
+}
+
 const engine = (name: EngineName): Effect.Effect<Check> =>
   Effect.gen(function*() {
     const exit = yield* Effect.exit(
@@ -34,7 +42,7 @@ const engine = (name: EngineName): Effect.Effect<Check> =>
       name: `engine ${name}`,
       ok: false,
       found: Cause.pretty(exit.cause).split("\n")[0]!,
-      remedy: "install again with `npx -y pnpm@12 install`; the engine's binary comes in its npm package"
+      remedy: remedies[name]
     }
   })
 

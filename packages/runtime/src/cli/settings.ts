@@ -24,7 +24,9 @@ export const file = Argument.String("file").pipe(
 )
 export const engine = Flag.Literals("engine", engines).pipe(
   Flag.withDefault("onnx" as const),
-  Flag.withDescription("What computes: onnx (CPU, float32) or reference (plain TypeScript, float64, slow)")
+  Flag.withDescription(
+    "What computes: onnx (CPU, float32), torch (an installed PyTorch on the CPU, float32) or reference (plain TypeScript, float64, slow)"
+  )
 )
 export const home = Flag.String("home").pipe(
   Flag.optional,

@@ -118,7 +118,7 @@ export const start: BackendModule["start"] = async ({ device: name, threads }) =
   const device = deviceOf(name)
   if (device.kind === "cuda" && !installation.cuda) {
     throw new Error(
-      `torch ${installation.version} is built without CUDA: install a CUDA build, or use --set device=cpu`
+      `torch ${installation.version} is built without CUDA: install a CUDA build, or ask for the device cpu`
     )
   }
   const native = load(installation, device)
