@@ -1,0 +1,36 @@
+// GSM8K, grade-school mathematics by generation. https://arxiv.org/abs/2110.14168
+import * as Schema from "effect/Schema"
+import type { GenerationTask } from "./Task.ts"
+
+export const Gsm8kRow = Schema.Struct({ question: Schema.String, answer: Schema.String })
+type Gsm8kRow = typeof Gsm8kRow.Type
+
+/** `findall` of Python: the groups of a match, or the match itself; the first group that is not empty. */
+const regexFilter = (pattern: RegExp, which: 0 | -1) => (response: string): string => {
+  const match = [...response.matchAll(pattern)].at(which)
+  return match === undefined
+    ? "[invalid]"
+    : (match.slice(1).find((group) => group !== undefined && group !== "") ?? "").trim()
+}
+
+/** In this order, on both sides. Python's `$` also matches before a final newline. */
+const ignored = [/,/g, /\$/g, /[\s\S]*#### /g, /\.(?=\n?$)/g]
+const plain = (text: string): string => ignored.reduce((rest, pattern) => rest.replace(pattern, ""), text).toLowerCase()
+
+export const gsm8k: GenerationTask<Gsm8kRow> = {
+  kind: "generation",
+  name: "gsm8k",
+  version: "3.0",
+  row: Gsm8kRow,
+  description: "",
+  text: ({ question }) => `Question: ${question}\nAnswer:`,
+  target: ({ answer }) => answer,
+  until: ["Question:", "</s>", "<|im_end|>"],
+  maxTokens: 256,
+  filters: {
+    "strict-match": regexFilter(/#### (-?[0-9.,]+)/g, 0),
+    "flexible-extract": regexFilter(/(-?[$0-9.,]{2,})|(-?[0-9]+)/g, -1)
+  },
+  judge: { exact_match: (answer, { answer: gold }) => plain(answer) === plain(gold) },
+  shots: { count: 5, from: "random" }
+}
