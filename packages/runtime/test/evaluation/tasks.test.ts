@@ -1,8 +1,7 @@
 // Benchmark tasks against what lm-eval 0.4.13 answered: 86 real questions to the small real model, whose window cuts most
 // prompts. Contexts, choices and filtered answers must be equal, log-likelihoods within 1e-3.
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, layer as shared } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
@@ -38,14 +37,14 @@ const poolOf = (task: string) => task === "gsm8k" ? gsm8kPool : stored[`${task} 
 
 const tokenizer = Effect.runSync(Effect.cached(loadTokenizer(fileURLToPath(stories))))
 const model = modelOf(stories)
-const engine = layer("onnx", { threads: 2 })
 
-describe("as lm-eval answers", () => {
+// One engine for all: its sessions serve questions of the same shape again.
+shared(layer("onnx", { threads: 2 }))("as lm-eval answers", (it) => {
   const runs = Object.entries(Object.groupBy(goldens, ({ num_fewshot, task }) => `${task} ${num_fewshot}`))
   assert.strictEqual(goldens.length, 86)
   for (const [name, expected] of runs) {
     const { num_fewshot, task } = expected![0]!
-    it.live(`${name} shots: ${expected!.length} questions`, () =>
+    it.effect(`${name} shots: ${expected!.length} questions`, () =>
       Effect.gen(function*() {
         const { numerics, open } = yield* Engine
         const found = tasks.get(task)!
@@ -74,7 +73,7 @@ describe("as lm-eval answers", () => {
           const stderr = Math.sqrt(squares / (values.length - 1) / values.length)
           assert.closeTo(numbers[key.replace(",", "_stderr,")]!, stderr, 1e-12)
         }
-      }).pipe(Effect.scoped, Effect.provide(Layer.fresh(engine))), 60_000)
+      }).pipe(Effect.scoped), 60_000)
   }
 })
 
