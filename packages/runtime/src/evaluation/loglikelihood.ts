@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import type { Batch } from "../compute/Batch.ts"
 import type { Numerics, Session } from "../compute/Engine.ts"
 import type { Tokenizer } from "../data/tokenizer.ts"
+import { rowBudget } from "../training/microBatches.ts"
 
 export interface LoglikelihoodRequest {
   /** Names the question in messages. */
@@ -22,6 +23,12 @@ interface Encoded {
   readonly truncated: boolean
 }
 
+/** With what the tokenizer itself adds, unless the text begins with that already, as chat templates write it. */
+export const encodeContext = (text: string, tokenizer: Tokenizer): ReadonlyArray<number> => {
+  const { bos } = tokenizer
+  return tokenizer.encode(text, bos === undefined || !text.startsWith(tokenizer.decode([bos])))
+}
+
 /** Trailing spaces of the context go to the continuation; the continuation is what the whole has beyond the context's length. */
 export const encodeRequest = (
   { context, continuation, row }: LoglikelihoodRequest,
@@ -29,20 +36,19 @@ export const encodeRequest = (
   window: number
 ): Result.Result<Encoded, BadTokens> => {
   const bad = (problem: string) => Result.fail(new BadTokens({ row, problem }))
-  const prefix = tokenizer.bos ?? tokenizer.eos
   let before: ReadonlyArray<number>
   let scored: ReadonlyArray<number>
   if (context === "") {
-    scored = tokenizer.encode(continuation, false)
-    if (prefix === undefined && scored.length < 2) {
+    const prefix = tokenizer.bos ?? tokenizer.eos
+    if (prefix === undefined) {
       return bad("has an empty context, and the tokenizer has neither BOS nor EOS to start from")
     }
-    before = prefix === undefined || scored[0] === prefix ? scored.slice(0, 1) : [prefix]
-    if (scored[0] === before[0] && (prefix === undefined || scored[0] === prefix)) scored = scored.slice(1)
+    before = [prefix]
+    scored = tokenizer.encode(continuation, false)
+    if (scored[0] === prefix) scored = scored.slice(1)
   } else {
-    const kept = context.trimEnd()
-    before = tokenizer.encode(kept, true)
-    scored = tokenizer.encode(kept + context.slice(kept.length) + continuation, true).slice(before.length)
+    before = encodeContext(context.trimEnd(), tokenizer)
+    scored = encodeContext(context + continuation, tokenizer).slice(before.length)
   }
   if (scored.length === 0) return bad(`the choice ${JSON.stringify(continuation)} has no token of its own`)
   if (before.length + scored.length < 2) return bad("has an empty context, and the tokenizer adds no BOS to start from")
@@ -128,8 +134,6 @@ const batchOf = (groups: ReadonlyArray<Group>): Batch => {
   }
 }
 
-/** Rows fed in one run of the engine. */
-const rowBudget = 4096
 const rowsOf = ({ branches, prompt }: Group): number =>
   branches.reduce((sum, { fed }) => sum + fed.length, prompt.length)
 

@@ -145,6 +145,15 @@ describe("bad input", () => {
       assert.isTrue(Result.isFailure(alone) && /neither BOS nor EOS/.test(alone.failure.message))
     }))
 
+  it.effect("text that begins with BOS gets no second one", () =>
+    Effect.gen(function*() {
+      const loaded = yield* tokenizer
+      const fed = (context: string) =>
+        Result.getOrThrow(encodeRequest({ row: "task 7", context, continuation: " upon" }, loaded, 512)).fed
+      assert.deepStrictEqual(fed("<s>Once")[0], loaded.bos)
+      assert.notStrictEqual(fed("<s>Once")[1], loaded.bos)
+    }))
+
   it("too few rows for the worked examples", () => {
     const result = ask(tasks.get("gsm8k")!, [{ question: "q", answer: "#### 1" }], {})
     assert.isTrue(

@@ -6,7 +6,9 @@ import { minus, policy, sum } from "@penchant/dsl/Formula"
 import { canonical } from "@penchant/dsl/Identity"
 import { objective } from "@penchant/dsl/Objective"
 import { type AnyStep, make, type Step, withPolicy } from "@penchant/dsl/Step"
+import { installation, packagesCode } from "@penchant/runtime/experiment/code"
 import { type Facts, graph, stepsOf } from "@penchant/runtime/experiment/graph"
+import { CurrentHome } from "@penchant/runtime/experiment/Home"
 import { modulesOf } from "@penchant/runtime/experiment/keys"
 import { reasons } from "@penchant/runtime/experiment/Plan"
 import * as Effect from "effect/Effect"
@@ -93,6 +95,15 @@ describe("a key", () => {
           "bad cannot run: read: parameters.a.b[1] is NaN, which has no canonical form, so the step has no key"
         ])
       })
+    ))
+
+  it.effect("takes in data that code imports", () =>
+    withDirectory((home) =>
+      Effect.gen(function*() {
+        const { ledger } = yield* CurrentHome
+        const { files } = yield* packagesCode(ledger, installation())
+        assert.property(files, "runtime/src/evaluation/tasks/bbhShots.json")
+      }).pipe(Effect.provide(CurrentHome.layer(home)))
     ))
 
   it("takes in the module of a custom objective", () => {

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type { Numerics, Session } from "../../compute/Engine.ts"
 import type { Tokenizer } from "../../data/tokenizer.ts"
 import { greedy, type Prompt } from "../../generation/Generation.ts"
-import { loglikelihoods } from "../loglikelihood.ts"
+import { encodeContext, loglikelihoods } from "../loglikelihood.ts"
 import { ask, type Asked, type Asking } from "./documents.ts"
 import type { ChoiceTask, GenerationTask, Task } from "./Task.ts"
 
@@ -157,7 +157,7 @@ const generation = Effect.fnUntraced(function*<R>(
   let truncated = 0
   const prompts: Array<Prompt> = []
   for (const [i, { context }] of asked.entries()) {
-    const ids = tokenizer.encode(context, true)
+    const ids = encodeContext(context, tokenizer)
     if (ids.length === 0) {
       return yield* new BadTokens({ row: `${task.name} ${i}`, problem: "has no token to start from" })
     }
