@@ -31,13 +31,33 @@ export interface KnownDatasets {
 /** What identifies a row schema: its JSON Schema document. */
 const schemaIdentity = (row: Schema.Top): unknown => JSON.parse(JSON.stringify(Schema.toJsonSchemaDocument(row)))
 
-/** JSONL or JSON, plain or gzipped; every row is checked against the schema. Paths are relative to the working directory. */
+/**
+ * JSONL, JSON or CSV, plain or gzipped, or Parquet; every row is checked against the schema, and columns that it does not
+ * name are not read where the format allows. Paths are relative to the working directory.
+ */
 const file = <R>(path: string, row: Schema.Codec<R, any>): Step<Rows<R>, DataError> =>
   make({
     kind: "rows",
     title: `read ${path.split("/").at(-1)}`,
     parameters: { from: "file", row: schemaIdentity(row) },
     sources: { file: path },
+    attached: { row }
+  })
+
+/**
+ * A split of a folder laid out as a data set of the Hub: the files called after it, shards in order, under `dir` when it
+ * is given. Ids of rows count through all files.
+ */
+const folder = <R>(
+  path: string,
+  row: Schema.Codec<R, any>,
+  options: { readonly split: string; readonly dir?: string }
+): Step<Rows<R>, DataError> =>
+  make({
+    kind: "rows",
+    title: `read ${options.split} of ${path.split("/").at(-1)}`,
+    parameters: { from: "folder", row: schemaIdentity(row), ...options },
+    sources: { folder: path },
     attached: { row }
   })
 
@@ -52,4 +72,4 @@ const hub = <const S extends string>(
 ): Step<Rows<S extends keyof KnownDatasets ? KnownDatasets[S] : unknown>, HubError | DataError> =>
   make({ kind: "rows", title: `fetch ${id}`, parameters: { from: "hub", id, ...options } })
 
-export const Dataset = { file, inline, hub }
+export const Dataset = { file, folder, inline, hub }

@@ -1,29 +1,61 @@
-// Rows of a JSONL or JSON file, plain or gzipped, each an object with an id; checked against a schema when one is given.
-// Leaves out what rows mean: `normaliseHh` and `normalisePlain` make pairs of them.
-import { BadFile, BadRow } from "@penchant/dsl/Errors"
+// Rows of a data file or of a folder of them, each an object with an id, checked against a schema when one is given.
+// They come in batches, so that a file of any length passes through a bounded buffer.
+// Leaves out what rows mean: the normalisers make pairs of them.
+import { BadFile, BadRow, type DataError, StoreError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { jsonFault } from "./jsonFault.ts"
-import { chunksOf, linesOf } from "./textFile.ts"
+import { csvRows } from "./csvRows.ts"
+import { jsonlRows } from "./jsonlRows.ts"
+import { jsonRows } from "./jsonRows.ts"
+import { kindOf } from "./kindOf.ts"
+import { parquetRows } from "./parquetRows.ts"
 
-/** `id` is the 0-based number of the row, blank lines not counted. */
+/** `id` is the 0-based number of the row in all files together, blank lines not counted. */
 export interface Row<out R = unknown> {
   readonly id: string
   readonly row: R
 }
 
-type Checked<R> = (row: unknown, id: string) => Result.Result<Row<R>, BadRow>
+/** What a format gives: rows as they are, a few thousand at most or one row group at a time. */
+export type Batches = AsyncGenerator<ReadonlyArray<unknown>>
 
-const kindOf = (value: unknown): string =>
-  value === null
-    ? "null"
-    : Array.isArray(value)
-    ? "a list"
-    : typeof value === "object"
-    ? "an object"
-    : `a ${typeof value}`
+export interface FormatOptions {
+  readonly signal: AbortSignal
+  /** Top-level columns that are asked for; all when left out. Formats that can skip the others do. */
+  readonly columns?: ReadonlyArray<string>
+  /** Id of the file's first row, for messages. */
+  readonly first: number
+}
+
+type Format = (file: string, options: FormatOptions) => Batches
+
+/** By the end of the name. */
+const formats: Readonly<Record<string, Format>> = {
+  ".jsonl": jsonlRows,
+  ".jsonl.gz": jsonlRows,
+  ".json": jsonRows,
+  ".json.gz": jsonRows,
+  ".csv": csvRows,
+  ".csv.gz": csvRows,
+  ".parquet": parquetRows
+}
+
+/** The ends of names that rows are read from. */
+export const extensions: ReadonlyArray<string> = Object.keys(formats)
+
+const formatOf = (file: string): Format => {
+  const extension = extensions.find((end) => file.endsWith(end))
+  if (extension !== undefined) return formats[extension]!
+  throw new BadFile({
+    file,
+    problem: "unknown format",
+    remedy: "rows are read from .jsonl, .json or .csv, each also with .gz, and from .parquet"
+  })
+}
+
+type Checked<R> = (row: unknown, id: string) => Result.Result<Row<R>, BadRow>
 
 /** What lies at the path, cut to a length that fits a message; nothing when nothing is there. */
 const got = (row: object, path: ReadonlyArray<PropertyKey>): string => {
@@ -58,90 +90,57 @@ const checker = <R>(file: string, schema?: Schema.Codec<R, any>): Checked<R> => 
   }
 }
 
-const parsed = (text: string, fail: (fault: ReturnType<typeof jsonFault>) => BadRow): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw fail(jsonFault(text))
-  }
-}
-
-const fromLines = async <R>(file: string, check: Checked<R>, signal: AbortSignal): Promise<Array<Row<R>>> => {
-  const rows: Array<Row<R>> = []
-  let number = 0
-  for await (const lines of linesOf(file, signal)) {
-    for (const line of lines) {
-      number += 1
-      if (line.trim() === "") continue
-      const id = String(rows.length)
-      const row = parsed(
-        line,
-        ({ at, problem }) =>
-          new BadRow({ file, row: id, problem: `malformed JSON at line ${number}, column ${at + 1}: ${problem}` })
-      )
-      rows.push(Result.getOrThrow(check(row, id)))
-    }
-  }
-  return rows
-}
-
-const fromArray = async <R>(file: string, check: Checked<R>, signal: AbortSignal): Promise<Array<Row<R>>> => {
-  const chunks: Array<string> = []
-  for await (const chunk of chunksOf(file, signal)) chunks.push(chunk)
-  const text = chunks.join("")
-  const value = parsed(text, ({ at, element, problem }) => {
-    const before = text.slice(0, at)
-    const line = before.split("\n").length
-    const column = at - before.lastIndexOf("\n")
-    return new BadRow({
-      file,
-      row: String(element),
-      problem: `malformed JSON at line ${line}, column ${column}: ${problem}`
-    })
-  })
-  if (!Array.isArray(value)) {
-    throw new BadFile({
-      file,
-      problem: `holds ${kindOf(value)}, not a list of rows`,
-      remedy: "one row a line is .jsonl"
-    })
-  }
-  return value.map((row, index) => Result.getOrThrow(check(row, String(index))))
-}
+/** The columns that a schema reads; undefined when it is none or no struct, and may read any. */
+const columnsOf = (schema?: Schema.Top): ReadonlyArray<string> | undefined =>
+  schema !== undefined && "fields" in schema && typeof schema.fields === "object" && schema.fields !== null
+    ? Object.keys(schema.fields)
+    : undefined
 
 /**
- * All rows of a `.jsonl` or `.json` file, either with `.gz`. JSONL is read line by line. Fails on the first row that is
- * not JSON, not an object or not what the schema says.
+ * Rows of files, one after the other, in batches. Throws `BadFile` or `BadRow` on the first file or row that is not what
+ * its name or the schema says, and when there is no row at all.
  */
+export async function* rowBatches<R = unknown>(
+  files: ReadonlyArray<string>,
+  schema: Schema.Codec<R, any> | undefined,
+  signal: AbortSignal
+): AsyncGenerator<ReadonlyArray<Row<R>>> {
+  const columns = columnsOf(schema)
+  let count = 0
+  for (const file of files) {
+    const check = checker(file, schema)
+    const batches = formatOf(file)(file, { signal, first: count, ...(columns === undefined ? {} : { columns }) })
+    for await (const batch of batches) {
+      const from = count
+      count += batch.length
+      yield batch.map((row, index) => Result.getOrThrow(check(row, String(from + index))))
+    }
+  }
+  if (count === 0) {
+    throw new BadFile({ file: files.length === 1 ? files[0]! : `${files.length} files`, problem: "holds no rows" })
+  }
+}
+
+/** Runs what throws typed errors; anything else that is thrown is a bug here, and becomes a defect. */
+export const typed = <A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, DataError | StoreError> =>
+  Effect.tryPromise({
+    try: run,
+    catch: (error) => {
+      if (error instanceof BadFile || error instanceof BadRow || error instanceof StoreError) return error
+      throw error
+    }
+  })
+
+/** All rows of a file, at once. */
 export const readRows = <R = unknown>(
   path: string,
   schema?: Schema.Codec<R, any>
-): Effect.Effect<ReadonlyArray<Row<R>>, BadFile | BadRow> => {
-  const name = path.endsWith(".gz") ? path.slice(0, -3) : path
-  const read = name.endsWith(".jsonl") ? fromLines : name.endsWith(".json") ? fromArray : undefined
-  if (read === undefined) {
-    return Effect.fail(
-      new BadFile({
-        file: path,
-        problem: "unknown format",
-        remedy: "rows are read from .jsonl or .json, either with .gz"
-      })
-    )
-  }
-  return Effect.tryPromise({
-    try: (signal) => read(path, checker(path, schema), signal),
-    catch: (error) => {
-      if (error instanceof BadFile || error instanceof BadRow) return error
-      // Anything that is not about the file is a bug here: thrown on, it becomes a defect.
-      throw error
-    }
-  }).pipe(
-    Effect.filterOrFail(
-      (rows) => rows.length > 0,
-      () => new BadFile({ file: path, problem: "holds no rows" })
-    )
-  )
-}
+): Effect.Effect<ReadonlyArray<Row<R>>, BadFile | BadRow> =>
+  typed(async (signal) => {
+    const rows: Array<Row<R>> = []
+    for await (const batch of rowBatches([path], schema, signal)) for (const row of batch) rows.push(row)
+    return rows
+  }).pipe(Effect.catchTag("StoreError", Effect.die))
 
 /** Rows written in a pipeline file, under the same checks. */
 export const inlineRows = <R = unknown>(

@@ -74,15 +74,29 @@ export async function* chunksOf(file: string, signal: AbortSignal): AsyncGenerat
   }
 }
 
+/** Characters that one string may hold here: half of what the engine allows, so that joining two never throws. */
+export const longestText = 2 ** 28
+
 /**
  * Lines without their ends. Only "\n" and "\r\n" end a line: JSON strings may hold U+2028, which line readers split at.
  */
 export async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<ReadonlyArray<string>> {
-  let rest = ""
+  // A line that spans many chunks is joined once, when it ends.
+  let parts: Array<string> = []
+  let length = 0
   for await (const chunk of chunksOf(file, signal)) {
-    const lines = (rest + chunk).split("\n")
-    rest = lines.pop() ?? ""
+    const end = chunk.lastIndexOf("\n")
+    if (end === -1) {
+      parts.push(chunk)
+      length += chunk.length
+      if (length > longestText) throw new BadFile({ file, problem: `a line of more than ${longestText} characters` })
+      continue
+    }
+    const lines = (parts.join("") + chunk.slice(0, end)).split("\n")
+    parts = [chunk.slice(end + 1)]
+    length = chunk.length - end - 1
     yield lines.map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line))
   }
+  const rest = parts.join("")
   if (rest !== "") yield [rest]
 }

@@ -1,32 +1,71 @@
-// Rows of a file or of the pipeline itself, as JSONL.
-import { HubError } from "@penchant/dsl/Errors"
+// Rows of files or of the pipeline itself, as JSONL. Files pass through a bounded buffer.
+import { BadFile, HubError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { readRows, type Row } from "../data/rows.ts"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import { writeLines } from "../data/linesFile.ts"
+import { extensions, rowBatches, typed } from "../data/rows.ts"
 import { encodeRows } from "../data/rowsFile.ts"
+import { splitFiles } from "../data/splitFiles.ts"
+import { unreadable } from "../data/textFile.ts"
 import { parametersOf } from "./files.ts"
-import type { Implementation } from "./Implementation.ts"
+import type { Implementation, Job, Output } from "./Implementation.ts"
 
 const Parameters = Schema.Union([
   Schema.Struct({ from: Schema.Literal("file"), row: Schema.Unknown }),
+  Schema.Struct({
+    from: Schema.Literal("folder"),
+    row: Schema.Unknown,
+    split: Schema.String,
+    dir: Schema.optionalKey(Schema.String)
+  }),
   Schema.Struct({ from: Schema.Literal("inline"), rows: Schema.Array(Schema.Unknown) }),
   Schema.Struct({ from: Schema.Literal("hub"), id: Schema.String })
 ])
+
+/** The files of a split in a folder. */
+const filesOf = async (folder: string, wanted: { readonly split: string; readonly dir?: string }) => {
+  const names = await fs.readdir(folder, { recursive: true }).catch((error) => {
+    throw unreadable(folder, error)
+  })
+  const files = splitFiles(names.map((name) => name.split(path.sep).join("/")), wanted, extensions)
+  if (files.length > 0) return files.map((name) => path.join(folder, name))
+  throw new BadFile({
+    file: folder,
+    problem: `has no files of split "${wanted.split}"${wanted.dir === undefined ? "" : ` under ${wanted.dir}`}`,
+    remedy: `a split's files are called after it, and end in ${extensions.join(" ")}`
+  })
+}
+
+/** The rows of `files`, checked against the schema that is attached to the step, as an artifact. */
+export const rowsOfFiles = (job: Job, files: () => Promise<ReadonlyArray<string>>) => {
+  const { row } = (job.step.attached ?? {}) as { readonly row?: Schema.Codec<unknown> }
+  const at = path.join(job.scratch, "rows.jsonl")
+  return Effect.map(
+    typed(async (signal) => writeLines(at, rowBatches(await files(), row, signal), ({ row }) => JSON.stringify(row))),
+    (count): Output => ({ kind: "Rows", meta: { count }, files: { "rows.jsonl": { path: at } } })
+  )
+}
 
 export const rows: Implementation = {
   computes: false,
   run: Effect.fn("rows")(function*(job) {
     const parameters = parametersOf(job, Parameters)
-    if (parameters.from === "hub") {
-      return yield* new HubError({
-        repo: parameters.id,
-        problem: "reading data sets from the Hub is not available in this version; download it and use Dataset.file"
-      })
+    switch (parameters.from) {
+      case "hub":
+        return yield* new HubError({
+          repo: parameters.id,
+          problem: "reading data sets from the Hub is not available in this version; download it and use Dataset.file"
+        })
+      case "file":
+        return yield* rowsOfFiles(job, () => Promise.resolve([job.step.sources["file"]!]))
+      case "folder":
+        return yield* rowsOfFiles(job, () => filesOf(job.step.sources["folder"]!, parameters))
+      case "inline": {
+        const read = parameters.rows.map((row, index) => ({ id: String(index), row }))
+        return { kind: "Rows", meta: { count: read.length }, files: { "rows.jsonl": encodeRows(read) } }
+      }
     }
-    const { row } = (job.step.attached ?? {}) as { readonly row?: Schema.Codec<unknown> }
-    const read: ReadonlyArray<Row> = parameters.from === "inline"
-      ? parameters.rows.map((row, index) => ({ id: String(index), row }))
-      : yield* readRows(job.step.sources["file"]!, row)
-    return { kind: "Rows", meta: { count: read.length }, files: { "rows.jsonl": encodeRows(read) } }
   })
 }

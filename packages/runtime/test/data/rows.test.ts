@@ -1,5 +1,6 @@
 import { jsonFault } from "@penchant/runtime/data/jsonFault"
-import { inlineRows, readRows } from "@penchant/runtime/data/rows"
+import { extensions, inlineRows, readRows } from "@penchant/runtime/data/rows"
+import { splitFiles } from "@penchant/runtime/data/splitFiles"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -129,7 +130,7 @@ describe("readRows", () => {
       mkdirSync(join(directory, "d.jsonl"))
       return join(directory, "d.jsonl")
     }, "is a directory, not a file"],
-    ["an unknown ending", () => write("rows.csv", "a"), "unknown format"],
+    ["an unknown ending", () => write("rows.txt", "a"), "unknown format"],
     ["no gzip", () => write("plain.jsonl.gz", lines), "not gzip, although its name ends in .gz"],
     ["unannounced gzip", () => write("zipped.jsonl", whole), "gzip, although its name does not end in .gz"],
     [
@@ -213,5 +214,61 @@ describe("jsonFault", () => {
         }
       }
     }
+  })
+})
+
+describe("CSV rows", () => {
+  const csv = `prompt,chosen,rejected,score\r\n"a, ""b""\nc",é\u2028,,1.5\r\n\r\nx,y,z,2\n`
+
+  it.each([["rows.csv", csv], ["rows.csv.gz", gzipSync(csv)], ["mark.csv", `\ufeff${csv}`]])(
+    "reads %s",
+    async (name, content) => {
+      assert.deepStrictEqual(await read(write(name, content)), [
+        { id: "0", row: { prompt: `a, "b"\nc`, chosen: "é\u2028", rejected: "", score: "1.5" } },
+        { id: "1", row: { prompt: "x", chosen: "y", rejected: "z", score: "2" } }
+      ])
+    }
+  )
+
+  it("has numbers where the schema reads them", async () => {
+    const Scored = Schema.Struct({ prompt: Schema.String, score: Schema.FiniteFromString })
+    const rows = await Effect.runPromise(readRows(write("scored.csv", csv), Scored))
+    assert.deepStrictEqual(rows.map(({ row }) => row.score), [1.5, 2])
+  })
+
+  it.each([
+    ["an open quote", `a,b\n1,2\n"3,4\n`, "BadRow", /^malformed CSV: Quote Not Closed/],
+    ["a field too many", "a,b\n1,2\n3,4,5\n", "BadRow", /^malformed CSV: Invalid Record Length: .*line 3/],
+    ["a quote inside a field", `a,b\n1,2\n3,"4"5\n`, "BadRow", /^malformed CSV: Invalid Closing Quote/],
+    ["a header alone", "a,b\n", "BadFile", /^holds no rows$/],
+    ["two columns of one name", "a,a\n1,2\n", "BadFile", /^two columns are called "a"$/],
+    ["bytes that are no text", Buffer.from([0x61, 0x0a, 0xff, 0xfe]), "BadFile", /^not UTF-8 text$/]
+  ])("refuses %s", async (_, content, tag, problem) => {
+    const found = await failure(write("bad.csv", content))
+    assert.strictEqual(found._tag, tag)
+    assert.match(found.problem, problem)
+    if (tag === "BadRow") assert.strictEqual(found.row, "1")
+  })
+})
+
+describe("splitFiles", () => {
+  it("finds a split by the names that the Hub's data sets use", () => {
+    const find = (split: string, names: ReadonlyArray<string>, dir?: string) =>
+      splitFiles(names, { split, dir }, extensions)
+    const hh = ["helpful-base", "harmless-base"].flatMap((dir) => [`${dir}/train.jsonl.gz`, `${dir}/test.jsonl.gz`])
+    const red = [...hh, "red-team-attempts/red_team_attempts.jsonl.gz", "README.md"]
+    assert.deepStrictEqual(find("train", red), ["harmless-base/train.jsonl.gz", "helpful-base/train.jsonl.gz"])
+    assert.deepStrictEqual(find("test", red, "helpful-base"), ["helpful-base/test.jsonl.gz"])
+    const parquet = ["train_prefs", "train_sft", "test_prefs"].flatMap((split) =>
+      [1, 0].map((shard) => `data/${split}-0000${shard}-of-00002.parquet`)
+    )
+    assert.deepStrictEqual(find("train_prefs", parquet), [parquet[1], parquet[0]])
+    assert.deepStrictEqual(find("train", parquet), [])
+    const carper = ["valid1", "valid2"].map((split) => `data/${split}-00000-of-00001-b647616a2be5f333.parquet`)
+    assert.deepStrictEqual(find("valid1", carper), [carper[0]])
+    assert.deepStrictEqual(find("train", ["train/a.json", "train.parquet", "train-notes.txt", "trainer.csv"]), [
+      "train.parquet",
+      "train/a.json"
+    ])
   })
 })

@@ -1,0 +1,115 @@
+// Rows of a Parquet file, one row group at a time, and only the columns that are asked for.
+// hyparquet decodes; what it lets pass is checked here, since it gives fewer or undefined values where a file is damaged:
+// every column must have a value (or null) for every row, and every value must have a place in JSON.
+import { BadFile, BadRow } from "@penchant/dsl/Errors"
+import {
+  type AsyncBuffer,
+  asyncBufferFromFile,
+  type FileMetaData,
+  parquetMetadataAsync,
+  parquetReadObjects,
+  parquetSchema
+} from "hyparquet"
+import { compressors } from "hyparquet-compressors"
+import type { Batches, FormatOptions } from "./rows.ts"
+import { unreadable } from "./textFile.ts"
+
+/** Replacement characters would be other text than the file's. */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+const parsers = { stringFromBytes: (bytes: Uint8Array | undefined): unknown => bytes && utf8.decode(bytes) }
+
+/** The value as JSON has it: 64-bit integers as numbers, dates as text, what nesting leaves undefined as null. */
+const plain = (value: unknown, path: string, fail: (path: string, problem: string) => never): unknown => {
+  if (typeof value === "string" || typeof value === "boolean") return value
+  if (value === undefined || value === null) return null
+  if (typeof value === "number") return Number.isFinite(value) ? value : fail(path, `is ${value}`)
+  if (typeof value === "bigint") {
+    const number = Number(value)
+    return Number.isSafeInteger(number) ? number : fail(path, `is ${value}, more than a number holds exactly`)
+  }
+  if (Array.isArray(value)) return value.map((item, index) => plain(item, `${path}.${index}`, fail))
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? fail(path, "is no date") : value.toISOString()
+  if (ArrayBuffer.isView(value)) return fail(path, "holds bytes, not text")
+  const record: Record<string, unknown> = {}
+  for (const [key, inner] of Object.entries(value)) record[key] = plain(inner, `${path}.${key}`, fail)
+  return record
+}
+
+/** What the library throws says what it stumbled over, in its own terms. */
+const reading = async <A>(file: string, what: string, run: () => Promise<A>): Promise<A> => {
+  try {
+    return await run()
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code !== "ERR_ENCODING_INVALID_ENCODED_DATA") {
+      throw unreadable(file, error)
+    }
+    const problem = error instanceof Error ? error.message : String(error)
+    throw new BadFile({ file, problem: `not a readable Parquet file: ${what}: ${problem}`, remedy: "fetch it again" })
+  }
+}
+
+/** Rows of each group; throws when the parts of the footer do not fit together or to the file. */
+const groupsOf = (file: string, { byteLength }: AsyncBuffer, { num_rows, row_groups }: FileMetaData) => {
+  const bad = (problem: string): never => {
+    throw new BadFile({ file, problem: `not a readable Parquet file: the footer ${problem}`, remedy: "fetch it again" })
+  }
+  const rows = row_groups.map((group) => Number(group.num_rows))
+  const total = rows.reduce((sum, count) => sum + count, 0)
+  // Old writers leave the total at 0.
+  if (Number(num_rows) !== 0 && Number(num_rows) !== total) bad(`counts ${num_rows} rows, its row groups ${total}`)
+  for (const [index, count] of rows.entries()) {
+    if (!(count >= 0)) bad(`gives row group ${index} ${count} rows`)
+    for (const { meta_data: column } of row_groups[index]!.columns) {
+      const start = Number(column?.dictionary_page_offset ?? column?.data_page_offset)
+      const end = start + Number(column?.total_compressed_size)
+      if (!(start >= 4 && end <= byteLength && end > start)) bad(`puts a column at bytes ${start} to ${end}`)
+      if (!(Number(column?.num_values) >= count)) bad(`gives ${column?.num_values} values to ${count} rows`)
+    }
+  }
+  return rows
+}
+
+export async function* parquetRows(file: string, { columns, first, signal }: FormatOptions): Batches {
+  const buffer = await reading(file, "opening it", () => asyncBufferFromFile(file))
+  const metadata = await reading(file, "its footer", () => parquetMetadataAsync(buffer))
+  const tree = await reading(file, "its schema", () => Promise.resolve(parquetSchema(metadata)))
+  const all = tree.children.map(({ children, element }) => ({
+    name: element.name,
+    flat: children.length === 0 && element.repetition_type !== "REPEATED"
+  }))
+  const wanted = columns === undefined ? all : all.filter(({ name }) => columns.includes(name))
+  const counts = groupsOf(file, buffer, metadata)
+  let id = first
+  for (const [index, group] of metadata.row_groups.entries()) {
+    signal.throwIfAborted()
+    const rows = await reading(file, `row group ${index}`, () =>
+      parquetReadObjects({
+        file: buffer,
+        metadata: { ...metadata, num_rows: group.num_rows, row_groups: [group] },
+        columns: wanted.map(({ name }) => name),
+        compressors,
+        parsers
+      }))
+    if (rows.length !== counts[index]) {
+      throw new BadFile({
+        file,
+        problem: `not a readable Parquet file: row group ${index} has ${rows.length} rows, its footer says ${
+          counts[index]
+        }`,
+        remedy: "fetch it again"
+      })
+    }
+    yield rows.map((row) => {
+      const fail = (path: string, problem: string): never => {
+        throw new BadRow({ file, row: String(id), field: path, problem })
+      }
+      const made = Object.fromEntries(wanted.map(({ flat, name }) => // A null of a flat column is null; undefined is a page that ended early or a dictionary without the entry.
+      [
+        name,
+        flat && row[name] === undefined ? fail(name, "has no value: the file is damaged") : plain(row[name], name, fail)
+      ]))
+      id += 1
+      return made
+    })
+  }
+}
