@@ -262,10 +262,10 @@ describe("splitFiles", () => {
     const parquet = ["train_prefs", "train_sft", "test_prefs"].flatMap((split) =>
       [1, 0].map((shard) => `data/${split}-0000${shard}-of-00002.parquet`)
     )
-    assert.deepStrictEqual(find("train_prefs", parquet), [parquet[1], parquet[0]])
+    assert.deepStrictEqual(find("train_prefs", parquet), [parquet[1]!, parquet[0]!])
     assert.deepStrictEqual(find("train", parquet), [])
     const carper = ["valid1", "valid2"].map((split) => `data/${split}-00000-of-00001-b647616a2be5f333.parquet`)
-    assert.deepStrictEqual(find("valid1", carper), [carper[0]])
+    assert.deepStrictEqual(find("valid1", carper), [carper[0]!])
     assert.deepStrictEqual(find("train", ["train/a.json", "train.parquet", "train-notes.txt", "trainer.csv"]), [
       "train.parquet",
       "train/a.json"
