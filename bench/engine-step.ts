@@ -1,14 +1,14 @@
-// What one optimiser step of the onnx engine costs: DPO on 8 real pairs, forward, loss and backward in one run, AdamW after
-// it, for three sizes of Llama. The 260K model and its token ids are real; the larger ones have random weights and ids, and
+// What one optimiser step of the onnx or the torch engine costs: DPO on 8 real pairs, AdamW after it, for three sizes of
+// Llama. onnx runs forward, loss and backward at once; torch takes coefficients from the host between the two. The 260K model and its token ids are real; the larger ones have random weights and ids, and
 // lengths cut to what their vocabularies would make of the same text.
-// node bench/engine-step.ts [260K|5.4M|27M] [--threads N] [--profile]
+// node bench/engine-step.ts [260K|5.4M|27M] [--engine onnx|torch] [--threads N] [--profile]     (--profile: onnx only)
 import type { Formula, Need } from "@penchant/dsl/Formula"
 import { simplify } from "@penchant/dsl/Simplify"
 import { dpo } from "@penchant/objectives"
 import type { EngineOptions } from "@penchant/runtime/compute/Backend"
+import { backends } from "@penchant/runtime/compute/backends"
 import { type Batch, pack, type TokenGroups } from "@penchant/runtime/compute/Batch"
 import type { ModelState, Update } from "@penchant/runtime/compute/Engine"
-import { start } from "@penchant/runtime/compute/onnx/backend"
 import { batchFeeds, objectiveFeeds, tableFeed } from "@penchant/runtime/compute/onnx/feeds"
 import { gradientName, sumName, trainingModel } from "@penchant/runtime/compute/onnx/models"
 import { sessionOptions } from "@penchant/runtime/compute/onnx/sessions"
@@ -28,8 +28,13 @@ const { InferenceSession, Tensor } = createRequire(
 
 const { positionals, values: flags } = parseArgs({
   allowPositionals: true,
-  options: { threads: { type: "string" }, profile: { type: "boolean", default: false } }
+  options: {
+    engine: { type: "string", default: "onnx" },
+    threads: { type: "string" },
+    profile: { type: "boolean", default: false }
+  }
 })
+const engine = flags.engine === "torch" ? "torch" : "onnx"
 const threads = Number(flags.threads ?? os.availableParallelism())
 
 interface Size {
@@ -139,15 +144,20 @@ const update: Update = {
 }
 
 const measure = async (name: string, size: Size, options: EngineOptions): Promise<void> => {
-  const backend = await start(options)
+  const backend = await (await backends[engine]()).start(options)
   const model = modelOf(name, size.config)
   const session = await backend.open(model, { fused })
   const data = dataOf(size)
   const batch = pack(data, data.ids.map(Number))
+  const coefficients = Float64Array.from(batch.targets, (_, n) => n % 2 === 0 ? 0.01 : -0.01)
   const times: Array<readonly [step: number, update: number]> = []
   for (let i = 0; i < size.steps; i++) {
     const begun = performance.now()
-    await session.fused!(batch, inputsFor(batch))
+    if (session.fused !== undefined) await session.fused(batch, inputsFor(batch))
+    else {
+      await session.forward(batch)
+      await session.backward(coefficients)
+    }
     const between = performance.now()
     await session.update(update)
     times.push([performance.now() - begun, performance.now() - between])
@@ -232,7 +242,7 @@ const profile = async (name: string, size: Size): Promise<void> => {
   }
 }
 
-console.log(`${os.cpus()[0]?.model.trim()}, ${threads} threads, Node ${process.versions.node}`)
+console.log(`${engine} engine, ${os.cpus()[0]?.model.trim()}, ${threads} threads, Node ${process.versions.node}`)
 for (const [name, size] of Object.entries(sizes)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue
   await measure(name, size, { threads })
