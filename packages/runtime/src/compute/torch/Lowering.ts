@@ -14,6 +14,15 @@ export interface Tensor {
   readonly host: Float64Array
 }
 
+/**
+ * [keys * shared, keys]: rows of position i, one per query head that shares a key head, are 0 where j <= i and -infinity
+ * elsewhere. The mask of any block is a part of it.
+ */
+export interface CausalMask {
+  readonly handle: Handle
+  readonly keys: number
+}
+
 export interface Context {
   readonly torch: Torch
   readonly sizes: Sizes
@@ -21,6 +30,8 @@ export interface Context {
   readonly index: (ints: Int32Array) => Handle
   /** Made once per run and kept to its end. `of` is the object that the thing is derived from. */
   readonly once: (of: object, key: string, make: () => Handle) => Handle
+  /** For at least as many keys; kept as long as the session. */
+  readonly causal: (shared: number, keys: number) => CausalMask
   /** Nobody reads this input after the node, so its memory may become the output's. */
   readonly spare: (input: Tensor) => boolean
   /** Where the first output is summed, in place, instead of becoming a tensor of its own. */

@@ -3,7 +3,7 @@ import type { Batch } from "../Batch.ts"
 import { type Graph, type Input, type Node, type Value, valuesOf } from "../Graph.ts"
 import { tableOf } from "../reference/run.ts"
 import { sizesOf } from "../sizes.ts"
-import type { Context, Tensor } from "./Lowering.ts"
+import type { CausalMask, Context, Tensor } from "./Lowering.ts"
 import { cotangent, floats, ints } from "./Lowering.ts"
 import { lowerings } from "./lowerings.ts"
 import type { Handle } from "./native.ts"
@@ -65,7 +65,15 @@ export const startRun = (
         attributes: object,
         context: Context
       ) => Record<string, Tensor>
-      const context: Context = { torch, sizes, index, once, spare: (input) => spares.has(input), into: place }
+      const context: Context = {
+        torch,
+        sizes,
+        index,
+        once,
+        causal: tables.causal,
+        spare: (input) => spares.has(input),
+        into: place
+      }
       const made = lower(Object.fromEntries(taken.map(({ name, tensor }) => [name, tensor])), node.attributes, context)
       for (const [name, value] of outputs) {
         const tensor = made[name]!
@@ -116,15 +124,30 @@ export const startRun = (
 const addTo = (torch: Torch, target: Handle, { handles }: Tensor): void =>
   torch.scope(() => torch.native.copy(target, torch.add(target, handles[0]!)))
 
-/** The rotary tables, made for as many positions as were met. */
+/** Rotary tables and causal masks, made for as many positions as were met. */
 export interface Tables {
   readonly of: (input: Input, positions: number) => Tensor
+  readonly causal: Context["causal"]
   readonly close: () => void
 }
 
-export const rotaryTables = (torch: Torch): Tables => {
+export const tablesOf = (torch: Torch): Tables => {
   const made = new Map<Input, Tensor>()
+  const masks = new Map<number, CausalMask>()
   return {
+    causal: (shared, keys) => {
+      const known = masks.get(shared)
+      if (known !== undefined && known.keys >= keys) return known
+      const count = Math.max(keys, 128, 2 * (known?.keys ?? 0))
+      const mask = new Float32Array(shared * count * count)
+      for (let row = 0; row < shared * count; row++) {
+        mask.fill(-Infinity, row * count + Math.floor(row / shared) + 1, (row + 1) * count)
+      }
+      const handle = torch.scope((keep) => keep(torch.upload(mask, [shared * count, count])))
+      if (known !== undefined) torch.free([known.handle])
+      masks.set(shared, { handle, keys: count })
+      return masks.get(shared)!
+    },
     of: (input, positions) => {
       const { source } = input
       if (source.kind !== "table") throw new Error(`${input.name} is no table`)
@@ -139,7 +162,9 @@ export const rotaryTables = (torch: Torch): Tables => {
     },
     close: () => {
       for (const { handles } of made.values()) torch.free(handles)
+      for (const { handle } of masks.values()) torch.free([handle])
       made.clear()
+      masks.clear()
     }
   }
 }

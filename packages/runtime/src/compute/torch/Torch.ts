@@ -30,7 +30,9 @@ export interface Torch {
   /** int64, which every index wants. */
   readonly uploadIndex: (data: Int32Array) => Handle
   readonly download: (tensor: Handle, size: number) => Float32Array
-  /** A view; strides and offset in elements of the tensor's storage. */
+  /** The same within a scope: what is kept belongs to the scope around. */
+  readonly within: Torch["scope"]
+  /** A view; strides, and the offset from the tensor's first element, in elements. */
   readonly strided: (
     tensor: Handle,
     size: ReadonlyArray<number>,
@@ -134,6 +136,13 @@ export const torchOf = (native: Native, device: Device, schemaOf: (name: string)
       free(made)
     }
   }
+  const within: Torch["within"] = (body) =>
+    scope((keep) =>
+      body((tensor) => {
+        scopes.at(-2)!.add(tensor)
+        return keep(tensor)
+      })
+    )
   const empty: Torch["empty"] = (shape, dtype = native.dtypes.float32) => own(native.empty(shape, dtype, device))
   const float32 = (data: Float32Array | Float64Array) => data instanceof Float32Array ? data : Float32Array.from(data)
   return {
@@ -142,6 +151,7 @@ export const torchOf = (native: Native, device: Device, schemaOf: (name: string)
     all,
     call,
     scope,
+    within,
     free,
     empty,
     zeros: (shape) => {
@@ -172,6 +182,6 @@ export const torchOf = (native: Native, device: Device, schemaOf: (name: string)
       native.remove(to)
       return data
     },
-    strided: (tensor, size, strides, offset) => call("as_strided", tensor, size, strides, offset)
+    strided: (tensor, size, strides, offset) => own(native.view(tensor, size, strides, offset))
   }
 }

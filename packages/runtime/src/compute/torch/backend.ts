@@ -11,7 +11,7 @@ import { numerics } from "../numerics.ts"
 import { discover, type Installation } from "./discovery.ts"
 import { type Device, isOutOfMemory, load } from "./native.ts"
 import { parametersOf } from "./Parameters.ts"
-import { rotaryTables, type Run, startRun } from "./Run.ts"
+import { type Run, startRun, tablesOf } from "./Run.ts"
 import { schemasIn } from "./schemas.ts"
 import { type Torch, torchOf } from "./Torch.ts"
 
@@ -37,7 +37,7 @@ const opened = (torch: Torch): Backend["open"] => async (model, options) => {
   const { graph, logProb, weights } = network
   const graphs = planned(network)
   const parameters = guarded(() => parametersOf(torch, model, weights, options.optimiser))
-  const tables = rotaryTables(torch)
+  const tables = tablesOf(torch)
   const into = new Map<Value, bigint>()
   weights.forEach((weight, i) => into.set(graphs.plain.graph.outputs[i]!, parameters.gradients.get(weight)!))
   let saved: { readonly run: Run; readonly backwards: Gradient } | undefined

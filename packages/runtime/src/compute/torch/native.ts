@@ -43,6 +43,15 @@ export interface Native {
   readonly copy: (to: Handle, from: Handle) => void
   /** to = beta * self + a b. `to` may be `self`. Numbers do not pass by name through the dispatcher, hence the symbols. */
   readonly addmm: (to: Handle, self: Handle, a: Handle, b: Handle, beta: number) => void
+  /** to = beta * self + alpha * a b, batch by batch. With beta 0 `self` is not read; it may be `to`. */
+  readonly baddbmm: (to: Handle, self: Handle, a: Handle, b: Handle, beta: number, alpha: number) => void
+  /** A view: sizes, strides and the offset from the tensor's first element, in elements. */
+  readonly view: (
+    tensor: Handle,
+    size: ReadonlyArray<number>,
+    strides: ReadonlyArray<number>,
+    offset: number
+  ) => Handle
   /** a + alpha * b */
   readonly add: (a: Handle, b: Handle, alpha: number) => Handle
   readonly fill: (tensor: Handle, value: number) => void
@@ -103,6 +112,10 @@ export const load = (installation: Installation, device: Device): Native => {
     fill: cpu.func("int32_t aoti_torch_aten_fill__Scalar(uint64_t, double)"),
     gradMode: cpu.func("void aoti_torch_grad_mode_set_enabled(bool)"),
     addmm: shim.func(`int32_t aoti_torch_${kind}_addmm_out(uint64_t, uint64_t, uint64_t, uint64_t, double, double)`),
+    baddbmm: shim.func(
+      `int32_t aoti_torch_${kind}_baddbmm_out(uint64_t, uint64_t, uint64_t, uint64_t, double, double)`
+    ),
+    view: cpu.func("int32_t aoti_torch__reinterpret_tensor(uint64_t, int64_t, int64_t*, int64_t*, int64_t, uint64_t*)"),
     add: shim.func(`int32_t aoti_torch_${kind}_add_Tensor(uint64_t, uint64_t, double, uint64_t*)`)
   }
   const what = optional("const char* torch_exception_get_what_without_backtrace()")
@@ -114,6 +127,7 @@ export const load = (installation: Installation, device: Device): Native => {
 
   const abi = BigInt(c.abi())
   const out = new BigUint64Array(1)
+  const [sizesOfView, stridesOfView] = [new BigInt64Array(8), new BigInt64Array(8)]
   let live = 0
   const check = (code: number, where: string): void => {
     if (code === 0) return
@@ -185,6 +199,16 @@ export const load = (installation: Installation, device: Device): Native => {
     },
     copy: (to, from) => check(c.copy(to, from, 0), "copy_"),
     addmm: (to, self, a, b, beta) => check(c.addmm(to, self, a, b, beta, 1), "addmm"),
+    baddbmm: (to, self, a, b, beta, alpha) => check(c.baddbmm(to, self, a, b, beta, alpha), "baddbmm"),
+    view: (tensor, size, strides, offset) => {
+      // as many as libtorch's shape needs at most here; these calls are too many for arrays of their own
+      for (let i = 0; i < size.length; i++) {
+        sizesOfView[i] = BigInt(size[i]!)
+        stridesOfView[i] = BigInt(strides[i]!)
+      }
+      check(c.view(tensor, size.length, sizesOfView, stridesOfView, offset, out), "view")
+      return made()
+    },
     add: (a, b, alpha) => {
       check(c.add(a, b, alpha, out), "add")
       return made()
