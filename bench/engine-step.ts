@@ -1,6 +1,7 @@
 // What one optimiser step of the onnx or the torch engine costs: DPO on 8 real pairs, AdamW after it, for three sizes of
-// Llama. onnx runs forward, loss and backward at once; torch takes coefficients from the host between the two. The 260K model and its token ids are real; the larger ones have random weights and ids, and
-// lengths cut to what their vocabularies would make of the same text.
+// Llama. onnx runs forward, loss and backward at once; torch takes coefficients from the host between the two. The 260K
+// model and its token ids are real; the larger ones have random weights and ids, and lengths cut to what their
+// vocabularies would make of the same text.
 // node bench/engine-step.ts [260K|5.4M|27M] [--engine onnx|torch] [--threads N] [--profile]     (--profile: onnx only)
 import type { Formula, Need } from "@penchant/dsl/Formula"
 import { simplify } from "@penchant/dsl/Simplify"

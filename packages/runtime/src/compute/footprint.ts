@@ -6,8 +6,10 @@ import type { Numerics } from "./Engine.ts"
 import { type Gradient, gradient } from "./gradient.ts"
 import { type Graph, type Node, type OperationName, type Value, valuesOf } from "./Graph.ts"
 import type { Load } from "./load.ts"
+import type { AttentionAttributes } from "./operations/attention.ts"
 import { recomputed } from "./recompute.ts"
 import { elementsOf, sizeOf } from "./sizes.ts"
+import { widestComposed } from "./torch/attention.ts"
 
 /** How an engine spends memory, where the graph does not say it. Bytes of a float are `f`. */
 interface Habits {
@@ -15,7 +17,7 @@ interface Habits {
   readonly parameter: Readonly<Record<"weights" | "gradients" | "optimiser", number>>
   readonly float: number
   /** Floats that attention and the head keep for their gradients. */
-  readonly attentionKeeps: (heads: number, load: Load) => number
+  readonly attentionKeeps: (of: AttentionAttributes, load: Load) => number
   readonly headKeeps: (logits: number) => number
   /** Floats of logits that the head has in hand at once, and how many such arrays. */
   readonly headChunk: number
@@ -32,7 +34,7 @@ const habits: { readonly [E in EngineName]: Habits } = {
   onnx: {
     parameter: adam(4),
     float: 4,
-    attentionKeeps: (heads, { pairs }) => heads * pairs,
+    attentionKeeps: ({ heads }, { pairs }) => heads * pairs,
     headKeeps: (logits) => logits,
     headChunk: Infinity,
     headArrays: 2,
@@ -42,17 +44,17 @@ const habits: { readonly [E in EngineName]: Habits } = {
   reference: {
     parameter: { weights: 8, gradients: 16, optimiser: 16 },
     float: 8,
-    attentionKeeps: (heads, { pairs }) => heads * pairs,
+    attentionKeeps: ({ heads }, { pairs }) => heads * pairs,
     headKeeps: (logits) => logits,
     headChunk: Infinity,
     headArrays: 2,
     within: { mm: 1, swigluBackward: 0 }
   },
-  // Flash attention keeps a log-sum per row and head; logits up to a chunk stay, more are made again.
+  // Composed attention keeps probabilities, flash attention a log-sum per row and head; logits up to a chunk stay, more are made again.
   torch: {
     parameter: adam(4),
     float: 4,
-    attentionKeeps: (heads, { sizes }) => heads * sizes.T,
+    attentionKeeps: ({ headDim, heads }, { pairs, sizes }) => heads * (headDim <= widestComposed ? pairs : sizes.T),
     headKeeps: (logits) => logits <= 2 ** 28 ? logits : 0,
     headChunk: 2 ** 28,
     headArrays: 2,
@@ -67,7 +69,7 @@ const bytesOf = (forward: Graph, h: Habits, load: Load) => {
     sizeOf(node.inputs.hidden.shape[0]!, load.sizes) * sizeOf(node.inputs.head.shape[0]!, load.sizes)
   const keeps = (node: Node): number =>
     node.operation === "attention"
-      ? h.attentionKeeps(node.attributes.heads, load)
+      ? h.attentionKeeps(node.attributes, load)
       : node.operation === "tokenLogProb"
       ? h.headKeeps(logits(node))
       : 0
