@@ -14,7 +14,7 @@ export interface Metric<in T extends string, in M extends string, out E> {
   readonly on: (model: Step<Weights<M>>) => Step<Scores<T>, E>
 }
 
-type EvaluationError = ComputeError | ModelError
+export type EvaluationError = ComputeError | ModelError
 
 interface Paired<T extends string, Change extends string> {
   <M extends string, E>(data: Step<Tokens<M, PairNeeds>, E>): Metric<T, M, E | EvaluationError>

@@ -18,6 +18,8 @@ export type BuiltinKind =
   | "extend"
   | "snapshot"
   | "metric"
+  | "benchmark"
+  | "benchmarkGroup"
   | "scores"
   | "trajectory"
 

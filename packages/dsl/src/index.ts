@@ -1,5 +1,6 @@
 // The language. Pieces of formulas are imported from `@penchant/dsl/Formula`, so that `sum` and `log` stay out of the way.
 export type { Artifact, Curve, Kind, LogProbs, Pairs, Rows, Scores, Tokens, Trained, Weights } from "./Artifact.ts"
+export { benchmark, type BenchmarkOptions } from "./Benchmark.ts"
 export { type CustomStep, kind, step, type Witness, Workspace } from "./Custom.ts"
 export { Dataset, HhRow, type KnownDatasets, PlainRow } from "./Dataset.ts"
 export * from "./Errors.ts"

@@ -1,6 +1,7 @@
 // Every mistake below must not compile, and everything else must: checked by tsc as part of `check`, never run.
 // @effect-diagnostics floatingEffect:off missingEffectContext:off missingEffectError:off
 import {
+  benchmark,
   chosenLogProb,
   compare,
   Dataset,
@@ -240,3 +241,21 @@ export const big: { readonly points: ReadonlyArray<{ readonly step: Step<any, un
   grid({ objective: [dil.lsif(), dpo(), simpo(), ...n.slice(0, 7).map((beta) => dpo({ beta: beta + 1 }))], seed: n }),
   ({ objective, seed }) => evaluate(train(objective, { model: base, data }, { seed }), [preferenceAccuracy(test)])
 )
+
+// 9. benchmarks
+const gsm8k = Dataset.file("gsm8k.jsonl", benchmark.gsm8k.row)
+// @ts-expect-error rows of another task
+benchmark.mmluPro(gsm8k)
+// @ts-expect-error a subset that does not exist
+benchmark.bbh({ snark: Dataset.file("snarks.jsonl", benchmark.bbh.row) })
+// @ts-expect-error worked examples are rows of the same task
+benchmark.gsm8k(gsm8k, { shotData: Dataset.file("snarks.jsonl", benchmark.bbh.row) })
+compare(study("scores", grid({ seed: [0] }), () => evaluate(base, [benchmark.gsm8k(gsm8k)])), {
+  metric: "gsm8kFlexible",
+  rows: "seed"
+})
+compare(study("scores", grid({ seed: [0] }), () => evaluate(base, [benchmark.gsm8k(gsm8k)])), {
+  // @ts-expect-error a number that the benchmark does not have
+  metric: "gsm8kStrict",
+  rows: "seed"
+})

@@ -16,6 +16,7 @@ import { sentence } from "../experiment/Why.ts"
 import { collect, type Found } from "../report/collect.ts"
 import type { ReportData } from "../report/ReportData.ts"
 import type { Speed } from "../training/speed.ts"
+import type { Benchmarks } from "./lmEval.ts"
 import type { Pipeline } from "./Pipeline.ts"
 
 const numbersOf = (meta: object): Readonly<Record<string, number>> =>
@@ -33,7 +34,8 @@ export const document = (
   targets: ReadonlyArray<Target>,
   outcomes: ReadonlyArray<Outcome>,
   outcomeOf: (step: AnyStep) => Outcome | undefined,
-  speeds: ReadonlyMap<string, Speed>
+  speeds: ReadonlyMap<string, Speed>,
+  benchmarks: ReadonlyArray<Benchmarks>
 ): object => ({
   ...(studies.length === 1 ? { study: studies[0]!.name } : {}),
   steps: outcomes.map(({ actionKey, artifact, kind, label, planKey, problem, seconds, status, why }) => ({
@@ -49,7 +51,10 @@ export const document = (
   })),
   results: targets.flatMap(({ label, step }) => {
     const artifact = outcomeOf(step)?.artifact
-    return artifact === undefined ? [] : [{ label, metrics: numbersOf(artifact.meta) }]
+    const lmEval = benchmarks.find((each) => each.label === label)?.results
+    return artifact === undefined
+      ? []
+      : [{ label, metrics: numbersOf(artifact.meta), ...(lmEval === undefined ? {} : { lmEval }) }]
   })
 })
 

@@ -13,6 +13,7 @@ import { CurrentHome } from "../experiment/Home.ts"
 import * as Bars from "../platform/Bars.ts"
 import { duration } from "../platform/duration.ts"
 import { layer, type RuntimeOptions } from "../Runtime.ts"
+import { benchmarksOf, writeBenchmarks } from "./lmEval.ts"
 import { json, print, printJson, relative } from "./output.ts"
 import { load, type Pipeline, select } from "./Pipeline.ts"
 import { document, reportData, reportPlace, speedsFor } from "./results.ts"
@@ -50,7 +51,7 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
     const value = yield* Effect.provideService(pipeline.dynamic, Executor, yield* Executor)
     const outcomes = yield* experiment.outcomes
     if (options.json === true) {
-      return printJson(document([], [], outcomes, () => undefined, yield* speedsFor(outcomes)))
+      return printJson(document([], [], outcomes, () => undefined, yield* speedsFor(outcomes), []))
     }
     if (value !== undefined) print(typeof value === "string" ? value : JSON.stringify(value, undefined, 2))
     return print(summary(outcomes, seconds()))
@@ -58,9 +59,10 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
 
   const targets = yield* select(pipeline, options.only ?? [])
   const done = yield* experiment.run(targets)
+  const benchmarks = yield* benchmarksOf(targets, done.outcomeOf, numerics[engineName])
   if (options.json === true) {
     const speeds = yield* speedsFor(done.outcomes)
-    printJson(document(pipeline.studies, targets, done.outcomes, done.outcomeOf, speeds))
+    printJson(document(pipeline.studies, targets, done.outcomes, done.outcomeOf, speeds, benchmarks))
     yield* orFail(done)
     return
   }
@@ -80,7 +82,7 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
   const unchanged = fs.existsSync(place.html) && fs.existsSync(place.stamp) &&
     fs.readFileSync(place.stamp, "utf8") === place.key
   print(summary(done.outcomes, seconds()))
-  if (data.runs.length > 0 && done.failure === undefined) {
+  if (data.runs.length + (data.models ?? []).length > 0 && done.failure === undefined) {
     if (unchanged) print(`report unchanged: ${relative(place.html)}`)
     else {
       const { writeReport } = yield* Effect.promise(() => import("../report/write.ts"))
@@ -89,6 +91,8 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
       for (const { path, what } of written) print(`wrote ${what}: ${relative(path)}`)
     }
   }
+  const folder = writeBenchmarks(current.directory, pipeline, benchmarks)
+  if (folder !== undefined) print(`wrote benchmark results under lm-eval's names: ${relative(folder)}`)
   print(`results are in ${relative(current.directory)}; penchant ls lists them`)
   yield* orFail(done)
 })

@@ -161,20 +161,20 @@ const runsOf = (groups: ReadonlyArray<Group>, counts: ReadonlyArray<number>): Re
 export interface Loglikelihoods {
   /** [requests] nats. */
   readonly values: Float64Array
-  /** Requests whose context was cut from the left to fit the window. */
+  /** Questions whose context was cut from the left to fit the window. */
   readonly truncated: number
 }
 
-/** Questions in order, the requests of each side by side; `onRequests` hears how many requests are done. */
+/** Questions in order, the requests of each side by side; `onDone` hears which share is done. */
 export const loglikelihoods: (
   session: Session,
   numerics: Numerics,
   tokenizer: Tokenizer,
   window: number,
   questions: ReadonlyArray<ReadonlyArray<LoglikelihoodRequest>>,
-  onRequests?: (done: number) => Effect.Effect<void>
+  onDone?: (share: number) => Effect.Effect<void>
 ) => Effect.Effect<Loglikelihoods, ComputeError | BadTokens> = Effect.fnUntraced(
-  function*(session, numerics, tokenizer, window, questions, onRequests = () => Effect.void) {
+  function*(session, numerics, tokenizer, window, questions, onDone = () => Effect.void) {
     const total = questions.reduce((sum, { length }) => sum + length, 0)
     const values = new Float64Array(total)
     const groups: Array<Group> = []
@@ -183,7 +183,7 @@ export const loglikelihoods: (
       const encoded = yield* Effect.fromResult(
         Result.all(question.map((request) => encodeRequest(request, tokenizer, window)))
       )
-      for (const each of encoded) if (each.truncated) truncated += 1
+      if (encoded.some((each) => each.truncated)) truncated += 1
       const start = from
       for (const group of groupsOf(encoded)) {
         groups.push({ ...group, requests: group.requests.map((list) => list.map((r) => r + start)) })
@@ -201,7 +201,7 @@ export const loglikelihoods: (
           done += requests[b]!.length
         }
       }
-      yield* onRequests(done)
+      yield* onDone(done / total)
     }
     return { values, truncated }
   }

@@ -117,6 +117,8 @@ export const ReportData = Schema.Struct({
   data: Schema.Array(DataRead),
   /** What every run is read against. */
   start: Schema.optionalKey(Schema.Struct({ label: Schema.String, scores: Scores })),
+  /** Scored models that no run here has trained, nor starts from. */
+  models: Schema.optionalKey(Schema.Array(Schema.Struct({ label: Schema.String, scores: Scores }))),
   runs: Schema.Array(Run),
   /** The axis of replicates: its values are collapsed to a mean and a range. Default `seed`. */
   replicateOver: Schema.optionalKey(Schema.String),

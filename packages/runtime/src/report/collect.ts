@@ -36,9 +36,11 @@ const isTraining = (step: AnyStep): boolean => step.kind === "train" || step.kin
 
 /** The weights that a result is about: of scores those that were scored, of a curve the run whose snapshots were. */
 const subject = (step: AnyStep): AnyStep | undefined => {
-  if (isTraining(step) || step.kind === "model") return step
-  const next = step.kind === "scores" ?
-    Object.values(step.inputs)[0]?.inputs["scores"]?.inputs["model"]
+  if (isTraining(step) || step.kind === "model" || step.kind === "snapshot") return step
+  const next = step.kind === "scores" || step.kind === "benchmarkGroup" ?
+    Object.values(step.inputs)[0]
+    : step.kind === "benchmark" ?
+    step.inputs["model"]
     : step.kind === "trajectory" ?
     step.inputs["0"]?.inputs["trained"]
     : step.kind === "metric" ?
@@ -164,6 +166,14 @@ export const collect = (sources: Sources): ReportData => {
     else if (step.kind === "trajectory") entry.run = { ...entry.run, curve: at.meta as NonNullable<Run["curve"]> }
   }
 
+  const models: Array<NonNullable<ReportData["models"]>[number]> = []
+  for (const { label, step } of points) {
+    const at = found(step)
+    if (at !== undefined && step.kind === "scores" && !isTraining(subject(step) ?? step)) {
+      models.push({ label, scores: numbersOf(at)! })
+    }
+  }
+
   const starts = new Set(runs.map(({ training }) => training.inputs["model"]))
   let start: ReportData["start"]
   for (const { label, step } of singles) {
@@ -172,7 +182,9 @@ export const collect = (sources: Sources): ReportData => {
     if (weights === undefined || at === undefined) continue
     const isStart = [...starts].some((other) => other !== undefined && sameRun(found, other, weights))
     if (step.kind === "scores" && isStart && start === undefined) start = { label, scores: numbersOf(at)! }
-    else if (isTraining(weights)) {
+    else if (!isTraining(weights)) {
+      if (step.kind === "scores") models.push({ label, scores: numbersOf(at)! })
+    } else {
       const entry = runOf(weights, label, {})
       if (entry !== undefined && step.kind === "scores") entry.run = { ...entry.run, scores: numbersOf(at)! }
       if (entry !== undefined && step.kind === "trajectory") {
@@ -195,6 +207,7 @@ export const collect = (sources: Sources): ReportData => {
     model: { name: base?.title.replace(/^(load|fetch) /, "") ?? "no model", parameters: size?.parameters ?? 0 },
     data: dataRead(reached, found),
     ...(start === undefined ? {} : { start }),
+    ...(models.length === 0 ? {} : { models }),
     runs: runs.map(({ run }) => run),
     ...(replicateOver === undefined ? {} : { replicateOver }),
     ...(heldOut === undefined ? {} : { heldOut }),

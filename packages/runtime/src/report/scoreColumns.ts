@@ -1,4 +1,5 @@
 // Which scores are shown, in which order, under which head: the same in the page and in the terminal.
+import { grouped } from "./format.ts"
 import type { ReportData } from "./ReportData.ts"
 
 export interface ScoreColumn {
@@ -33,17 +34,51 @@ const headed = (column: ScoreColumn, present: ReadonlySet<string>): ScoreColumn 
 }
 
 /** Shown as an interval beside another number, or as a fact about the data. */
-const elsewhere = /(Low|High)$|^shorterWins$|^lengthMatchedPairs$/
+const elsewhere = /(Low|High|Stderr|Questions|Rows|Cut|Unknown)$|^shorterWins$|^lengthMatchedPairs$/
+
+/** Runs, and models that none of them trained. */
+const scoredOf = ({ models = [], runs }: ReportData) => [...models, ...runs]
+
+export interface Asked {
+  /** The benchmark's word: its numbers begin with it. */
+  readonly word: string
+  readonly questions: number
+  readonly rows: number
+  readonly cut: number
+  readonly unknown: number
+}
+
+/** What was asked of each benchmark: the same of every model. */
+export const askedOf = (data: ReportData): ReadonlyArray<Asked> => {
+  const scores = Object.assign({}, data.start?.scores, ...scoredOf(data).map((one) => one.scores)) as Record<
+    string,
+    number
+  >
+  return Object.keys(scores).filter((name) => name.endsWith("Questions")).map((name) => {
+    const word = name.slice(0, -"Questions".length)
+    const of = (fact: string): number => scores[word + fact] ?? 0
+    return { word, questions: of("Questions"), rows: of("Rows"), cut: of("Cut"), unknown: of("Unknown") }
+  })
+}
+
+/** `mmluPro (200 of 12,032)` where not all its questions were asked. */
+const limited = (name: string, asked: ReadonlyArray<Asked>): string => {
+  const of = asked.find(({ word }) => name.startsWith(word))
+  return of === undefined || of.questions === of.rows
+    ? name
+    : `${name} (${grouped(of.questions)} of ${grouped(of.rows)})`
+}
 
 /** Columns that a run has, the known ones first; the start's where no run has any. */
 export const scoreColumns = (data: ReportData): ReadonlyArray<ScoreColumn> => {
-  const scored = data.runs.flatMap(({ scores }) => (scores === undefined ? [] : [scores]))
+  const scored = scoredOf(data).flatMap(({ scores }) => (scores === undefined ? [] : [scores]))
   const present = new Set(
     (scored.length === 0 ? [data.start?.scores ?? {}] : scored).flatMap((scores) => Object.keys(scores))
   )
+  const asked = askedOf(data)
   const own = [...present].filter((name) => !byName.has(name) && !elsewhere.test(name))
   return [
     ...known.filter(({ name }) => present.has(name)).map((column) => headed(column, present)),
-    ...own.map((name) => ({ name, head: name, change: false }))
+    ...own.map((name) => ({ name, head: limited(name, asked), change: false }))
   ]
 }

@@ -4,9 +4,9 @@ import { count, fixed, list, setting, signed } from "./format.ts"
 import { type Html, html } from "./html.ts"
 import { named } from "./objectives.ts"
 import type { ReportData } from "./ReportData.ts"
-import { type ScoreColumn, scoreColumns } from "./scoreColumns.ts"
+import { askedOf, type ScoreColumn, scoreColumns } from "./scoreColumns.ts"
 import { type Arrangement, intervalOf, type Range, scoreOf, type Series } from "./series.ts"
-import { pairsOf } from "./statements.ts"
+import { benchmarksOf, pairsOf } from "./statements.ts"
 
 const show = (range: Range | undefined, { change }: ScoreColumn): Cell => {
   if (range === undefined) return undefined
@@ -42,6 +42,13 @@ export const scoresTable = (data: ReportData, arrangement: Arrangement): Html | 
       scores.map((score) => show(intervalOf(data.start?.scores, score.name), score))
     )
   ]
+  const models = (data.models ?? []).map((model) =>
+    row(
+      model.label,
+      axes.length === 0 ? [] : [undefined],
+      scores.map((score) => show(intervalOf(model.scores, score.name), score))
+    )
+  )
   const rows = series.map((one) =>
     row(
       named(arrangement, one.name),
@@ -49,15 +56,20 @@ export const scoresTable = (data: ReportData, arrangement: Arrangement): Html | 
       scores.map((score) => show(read(one, score.name), score))
     )
   )
+  const benchmarks = askedOf(data).length > 0
   const intervals = scores.some(({ name }) => name.startsWith("preferenceAccuracy"))
-  return html`${table(columns, [...start, ...rows], "scores")}<p class="note">${
+  return html`${table(columns, [...start, ...models, ...rows], "scores")}<p class="note">${
     [
-      `Log-probabilities and margins per token, in nats, means over ${pairsOf(data)}.`,
+      data.heldOut === undefined
+        ? ""
+        : `Log-probabilities and margins per token, in nats, means over ${pairsOf(data)}.`,
       replicates > 1
         ? `Means over ${count(replicates, replicateOver)}, below them the range.`
         : intervals
         ? "Below an accuracy: its 95 % bootstrap interval. By means: log-probabilities per token compared."
         : "",
+      benchmarks && replicates <= 1 ? "Below a benchmark's number: 1.96 standard errors to both sides." : "",
+      benchmarksOf(data),
       "Rows stand in the order of the pipeline; none is marked as best."
     ].filter((part) => part !== "").join(" ")
   }</p>`

@@ -91,12 +91,12 @@ export const scoreOf = ({ runs }: Pick<Series, "runs">, column: string): Range |
   return values.length === runs.length && values.length > 0 ? rangeOf(values) : undefined
 }
 
-/** The bootstrap interval that scores carry as `nameLow` and `nameHigh`, else a point. */
+/** 95 %: the bootstrap interval that scores carry as `nameLow` and `nameHigh`, or what `nameStderr` says; else a point. */
 export const intervalOf = (scores: Run["scores"], name: string): Range | undefined => {
   const mean = scores?.[name]
-  return mean === undefined
-    ? undefined
-    : { mean, low: scores?.[`${name}Low`] ?? mean, high: scores?.[`${name}High`] ?? mean }
+  if (mean === undefined) return undefined
+  const half = 1.96 * (scores?.[`${name}Stderr`] ?? 0)
+  return { mean, low: scores?.[`${name}Low`] ?? mean - half, high: scores?.[`${name}High`] ?? mean + half }
 }
 
 export interface Along extends Range {

@@ -1,6 +1,7 @@
 // Sentences that page and terminal share, computed from the numbers. None of them names a winner.
-import { fixed, grouped, list, setting, signed } from "./format.ts"
+import { count, fixed, grouped, list, setting, signed } from "./format.ts"
 import type { ReportData } from "./ReportData.ts"
+import { askedOf } from "./scoreColumns.ts"
 import { type Arrangement, intervalOf, nameOf, type Range } from "./series.ts"
 
 /** From here on a model is not called small. */
@@ -11,6 +12,16 @@ export const sizeOf = ({ name, parameters }: ReportData["model"]): string =>
   `${name}, a ${grouped(parameters)}-parameter model${
     parameters < large ? ": small numbers, not a claim about large models" : ""
   }`
+
+/** Benchmarks that met something: contexts that did not fit, answers that no choice matches. */
+export const benchmarksOf = (data: ReportData): string =>
+  askedOf(data).flatMap(({ cut, questions, unknown, word }) => {
+    const met = [
+      ...(cut === 0 ? [] : [`${count(cut, "context")} cut on the left to fit the window`]),
+      ...(unknown === 0 ? [] : [`${count(unknown, "right answer")} not among the choices, counted as wrong`])
+    ]
+    return met.length === 0 ? [] : [`${word}, ${count(questions, "question")}: ${list(met)}.`]
+  }).join(" ")
 
 export const pairsOf = ({ heldOut }: ReportData): string =>
   heldOut === undefined ? "the held-out pairs" : `${grouped(heldOut)} held-out pairs`

@@ -2,7 +2,7 @@
 import type { ReportData } from "./ReportData.ts"
 import { scoreColumns } from "./scoreColumns.ts"
 import { arrange } from "./series.ts"
-import { accuracyChanges, pairsOf, shorterWins, sizeOf, tuningOf } from "./statements.ts"
+import { accuracyChanges, benchmarksOf, pairsOf, shorterWins, sizeOf, tuningOf } from "./statements.ts"
 
 const width = 100
 const gap = 2
@@ -97,6 +97,7 @@ export const renderTable = (data: ReportData): string => {
   const scored = scoreColumns(data).length > 0
   const all: ReadonlyArray<Row> = [
     ...(data.start === undefined || !scored ? [] : [data.start]),
+    ...(data.models ?? []),
     ...data.runs.map(({ scores }, i) => ({ label: labels[i]!, scores: scores ?? {} }))
   ]
   if (all.length === 0) return ""
@@ -111,9 +112,10 @@ export const renderTable = (data: ReportData): string => {
 
   const arrangement = arrange(data)
   const notes = [
-    scored ? `On ${pairsOf(data)}; log-probabilities and margins in nats per token.` : "",
+    data.heldOut !== undefined ? `On ${pairsOf(data)}; log-probabilities and margins in nats per token.` : "",
     columns.some(({ head }) => head === "accuracy") ? shorterWins(data) : "",
     accuracyChanges(arrangement),
+    benchmarksOf(data),
     tuningOf(data, arrangement),
     `${sizeOf(data.model)}.`
   ].filter((note) => note !== "")

@@ -6,6 +6,7 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { TokenGroups } from "../compute/Batch.ts"
 import { completionTokens, decodeLogProbs, decodeTokens } from "../data/tokensFile.ts"
+import type { Results } from "../evaluation/tasks/results.ts"
 import type { Input, Job } from "./Implementation.ts"
 import { linkFiles } from "./links.ts"
 
@@ -67,6 +68,12 @@ export const emptyFolder = (job: Job, name: string): Effect.Effect<string, Store
     return folder
   })
 }
+
+/** What a benchmark wrote under lm-eval's names; undefined for scores of other kinds. */
+export const resultsIn = (input: Input): Effect.Effect<Results | undefined, BadFile> =>
+  input.files["results.json"] === undefined
+    ? Effect.undefined
+    : Effect.map(readInput(input, "results.json"), (bytes) => JSON.parse(new TextDecoder().decode(bytes)) as Results)
 
 export const json = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`)
 

@@ -24,6 +24,8 @@ export const implementations: Record<BuiltinKind, Implementation> = {
   extend: computing(() => import("./extend.ts").then(({ extend }) => extend)),
   snapshot: plain(() => import("./snapshot.ts").then(({ snapshot }) => snapshot)),
   metric: plain(() => import("./metric.ts").then(({ metric }) => metric)),
+  benchmark: computing(() => import("./benchmark.ts").then(({ benchmark }) => benchmark)),
+  benchmarkGroup: plain(() => import("./benchmarkGroup.ts").then(({ benchmarkGroup }) => benchmarkGroup)),
   scores: plain(() => import("./scores.ts").then(({ scores }) => scores)),
   trajectory: plain(() => import("./trajectory.ts").then(({ trajectory }) => trajectory))
 }

@@ -1,6 +1,7 @@
 // Benchmark tasks against what lm-eval 0.4.13 answered: 86 real questions to the small real model, whose window cuts most
 // prompts. Contexts, choices and filtered answers must be equal, log-likelihoods within 1e-3.
 import { assert, describe, it, layer as shared } from "@effect/vitest"
+import type { TaskName } from "@penchant/dsl/Benchmark"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -14,6 +15,7 @@ import { pythonRandom } from "../../src/evaluation/pythonRandom.ts"
 import { ask } from "../../src/evaluation/tasks/documents.ts"
 import { pythonList } from "../../src/evaluation/tasks/musr.ts"
 import { runTask } from "../../src/evaluation/tasks/run.ts"
+import type { Task } from "../../src/evaluation/tasks/Task.ts"
 import { tasks } from "../../src/evaluation/tasks/tasks.ts"
 import { modelOf, readJson, references, stories } from "../compute/fixtures.ts"
 
@@ -47,7 +49,7 @@ shared(layer("onnx", { threads: 2 }))("as lm-eval answers", (it) => {
     it.effect(`${name} shots: ${expected!.length} questions`, () =>
       Effect.gen(function*() {
         const { numerics, open } = yield* Engine
-        const found = tasks.get(task)!
+        const found: Task = tasks[task as TaskName]
         const rows = stored[task].map((row: unknown) => Schema.decodeUnknownSync(found.row)(row))
         const session = yield* open(model)
         const { answers, numbers } = yield* runTask(found, rows, {
@@ -155,7 +157,7 @@ describe("bad input", () => {
     }))
 
   it("too few rows for the worked examples", () => {
-    const result = ask(tasks.get("gsm8k")!, [{ question: "q", answer: "#### 1" }], {})
+    const result = ask(tasks.gsm8k, [{ question: "q", answer: "#### 1" }], {})
     assert.isTrue(
       Result.isFailure(result) && /asks for 5 worked examples, and there are 0/.test(result.failure.message)
     )
@@ -163,9 +165,9 @@ describe("bad input", () => {
 
   it("a letter decides in MMLU-Pro's row 3983, and a target that is no choice is -1", () => {
     const [row] = stored["leaderboard_mmlu_pro"].slice(-1)
-    const mmlu = tasks.get("leaderboard_mmlu_pro")!
+    const mmlu = tasks.leaderboard_mmlu_pro
     assert.isTrue(row.question_id === 3983 && row.answer_index === 1 && mmlu.kind === "choices" && mmlu.gold(row) === 2)
-    const snarks = tasks.get("leaderboard_bbh_snarks")!
+    const snarks = tasks.leaderboard_bbh_snarks
     assert.isTrue(snarks.kind === "choices" && snarks.gold({ input: "?", target: "(C)" }) === -1)
   })
 

@@ -1,12 +1,10 @@
 // BIG-Bench Hard as multiple choice, the 24 tasks of the Open LLM Leaderboard 2. https://arxiv.org/abs/2210.09261
-import * as Schema from "effect/Schema"
-import { type BbhName, bbhShots } from "./bbhShots.ts"
+import { BbhRow, type bbhSubsets } from "@penchant/dsl/BenchmarkRows"
+import { bbhShots } from "./bbhShots.ts"
 import type { ChoiceTask } from "./Task.ts"
 
-export const BbhRow = Schema.Struct({ input: Schema.String, target: Schema.String })
-
 /** A target that is not among the task's fixed choices has no index: three real rows are so. */
-export const bbh = (name: BbhName): ChoiceTask<typeof BbhRow.Type> => {
+export const bbh = (name: typeof bbhSubsets[number]): ChoiceTask<typeof BbhRow.Type> => {
   const { choices, description, samples } = bbhShots[name]
   return {
     kind: "choices",

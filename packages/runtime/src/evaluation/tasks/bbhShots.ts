@@ -1,8 +1,7 @@
 // Descriptions, choices and worked examples of the leaderboard's BBH tasks, from
 // EleutherAI/lm-evaluation-harness@4e7e0d47f33b, lm_eval/tasks/leaderboard/bbh_mc (MIT).
+import type { bbhSubsets } from "@penchant/dsl/BenchmarkRows"
 import shots from "./bbhShots.json" with { type: "json" }
-
-export type BbhName = keyof typeof shots
 
 export interface BbhShots {
   readonly description: string
@@ -10,5 +9,4 @@ export interface BbhShots {
   readonly samples: ReadonlyArray<{ readonly input: string; readonly target: string }>
 }
 
-export const bbhShots: Readonly<Record<BbhName, BbhShots>> = shots
-export const bbhNames = Object.keys(shots) as ReadonlyArray<BbhName>
+export const bbhShots: Readonly<Record<typeof bbhSubsets[number], BbhShots>> = shots

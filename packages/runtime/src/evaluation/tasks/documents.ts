@@ -1,14 +1,17 @@
-// A task's rows as lm-eval would ask them: description, worked examples, the question. Leaves out chat templates.
-import { BadFile } from "@penchant/dsl/Errors"
+// A task's rows as lm-eval would ask them: description, worked examples, the question; as text or by a chat template.
+import { BadFile, BadTokens } from "@penchant/dsl/Errors"
+import type { Message } from "@penchant/dsl/Pair"
 import * as Result from "effect/Result"
 import { pythonRandom } from "../pythonRandom.ts"
 import type { Task } from "./Task.ts"
 
 /** lm-eval's `fewshot_random_seed`. */
-const shotSeed = 1234
+export const shotSeed = 1234
 
 export interface Asked<R> {
   readonly row: R
+  /** Description and worked examples; where a chat template is asked for, nothing is apart from `context`. */
+  readonly before: string
   readonly context: string
 }
 
@@ -19,21 +22,31 @@ export interface Asking<R> {
   readonly pool?: ReadonlyArray<R>
   /** Only the first so many questions. */
   readonly first?: number
+  readonly chat?: {
+    /** Worked examples as turns of their own, or all in the one user turn. */
+    readonly turns: boolean
+    /** Text of a conversation up to where the answer begins; fails with a reason. */
+    readonly render: (messages: ReadonlyArray<Message>) => Result.Result<string, string>
+  }
 }
 
+/** lm-eval keeps to no examples where the task says none. */
+export const shotsOf = ({ shots: { count, from } }: Task, shots: number | undefined): number =>
+  count === 0 && from === "fixed" ? 0 : shots ?? count
+
 /** The examples of each question in turn: one generator per task, drawn from question by question. */
-const examples = <R>(
-  { name, shots: { count: usual, drawsOneMore = false, fixed, from } }: Task<R>,
-  { pool: given, shots }: Asking<R>
-): Result.Result<(row: R) => ReadonlyArray<R>, BadFile> => {
-  // lm-eval keeps to no examples where the task says none.
-  const count = usual === 0 && from === "fixed" ? 0 : shots ?? usual
+const examples = <R>(task: Task<R>, { pool: given, shots }: Asking<R>): Result.Result<
+  (row: R) => ReadonlyArray<R>,
+  BadFile
+> => {
+  const { drawsOneMore = false, fixed, from } = task.shots
+  const count = shotsOf(task, shots)
   const pool = fixed ?? given ?? []
   const drawn = count + (drawsOneMore && from === "random" ? 1 : 0)
   if (count > 0 && pool.length < drawn) {
     return Result.fail(
       new BadFile({
-        file: name,
+        file: task.name,
         problem: `asks for ${count} worked examples, and there are ${pool.length} rows to take them from`,
         remedy: "give the task more rows as `shotData`, or fewer shots"
       })
@@ -52,10 +65,30 @@ export const ask = <R>(
   task: Task<R>,
   rows: ReadonlyArray<R>,
   asking: Asking<R>
-): Result.Result<ReadonlyArray<Asked<R>>, BadFile> =>
-  Result.map(examples(task, asking), (examplesOf) =>
-    rows.slice(0, asking.first).map((row) => {
+): Result.Result<ReadonlyArray<Asked<R>>, BadFile | BadTokens> =>
+  Result.flatMap(examples(task, asking), (examplesOf) => {
+    const one = (row: R, i: number): Result.Result<Asked<R>, BadTokens> => {
       const description = typeof task.description === "string" ? task.description : task.description(row)
-      const worked = examplesOf(row).map((shot) => `${task.text(shot)} ${task.target(shot)}\n\n`)
-      return { row, context: description + worked.join("") + task.text(row) }
-    }))
+      const shots = examplesOf(row)
+      const worked = shots.map((shot) => `${task.text(shot)} ${task.target(shot)}\n\n`).join("")
+      const { chat } = asking
+      if (chat === undefined) {
+        return Result.succeed({ row, before: description + worked, context: description + worked + task.text(row) })
+      }
+      const messages: ReadonlyArray<Message> = [
+        ...(description === "" ? [] : [{ role: "system", content: description }]),
+        ...(chat.turns
+          ? shots.flatMap((shot) => [
+            { role: "user", content: task.text(shot) },
+            { role: "assistant", content: task.target(shot) }
+          ])
+          : []),
+        { role: "user", content: (chat.turns ? "" : worked) + task.text(row) }
+      ]
+      return Result.mapBoth(chat.render(messages), {
+        onFailure: (problem) => new BadTokens({ row: `${task.name} ${i}`, problem }),
+        onSuccess: (context) => ({ row, before: "", context })
+      })
+    }
+    return Result.all(rows.slice(0, asking.first).map(one))
+  })

@@ -1,9 +1,6 @@
 // GSM8K, grade-school mathematics by generation. https://arxiv.org/abs/2110.14168
-import * as Schema from "effect/Schema"
+import { Gsm8kRow } from "@penchant/dsl/BenchmarkRows"
 import type { GenerationTask } from "./Task.ts"
-
-export const Gsm8kRow = Schema.Struct({ question: Schema.String, answer: Schema.String })
-type Gsm8kRow = typeof Gsm8kRow.Type
 
 /** `findall` of Python: the groups of a match, or the match itself; the first group that is not empty. */
 const regexFilter = (pattern: RegExp, which: 0 | -1) => (response: string): string => {
@@ -17,7 +14,7 @@ const regexFilter = (pattern: RegExp, which: 0 | -1) => (response: string): stri
 const ignored = [/,/g, /\$/g, /[\s\S]*#### /g, /\.(?=\n?$)/g]
 const plain = (text: string): string => ignored.reduce((rest, pattern) => rest.replace(pattern, ""), text).toLowerCase()
 
-export const gsm8k: GenerationTask<Gsm8kRow> = {
+export const gsm8k: GenerationTask<typeof Gsm8kRow.Type> = {
   kind: "generation",
   name: "gsm8k",
   version: "3.0",

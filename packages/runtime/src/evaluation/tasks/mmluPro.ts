@@ -1,13 +1,7 @@
 // MMLU-Pro as letters, five examples that are the same for every question. https://arxiv.org/abs/2406.01574
-import * as Schema from "effect/Schema"
+import { MmluProRow } from "@penchant/dsl/BenchmarkRows"
 import type { ChoiceTask } from "./Task.ts"
 
-/** The answer is the letter: `answer_index` of row 3983 disagrees with it. */
-export const MmluProRow = Schema.Struct({
-  question: Schema.String,
-  options: Schema.Array(Schema.String),
-  answer: Schema.String
-})
 type MmluProRow = typeof MmluProRow.Type
 
 const lettersOf = ({ options }: MmluProRow): ReadonlyArray<string> => [..."ABCDEFGHIJ"].slice(0, options.length)

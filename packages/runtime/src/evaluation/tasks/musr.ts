@@ -1,14 +1,7 @@
 // MuSR, multistep soft reasoning over stories, without examples. https://arxiv.org/abs/2310.16049
-import * as Schema from "effect/Schema"
+import { MusrRow, type musrSubsets } from "@penchant/dsl/BenchmarkRows"
 import type { ChoiceTask } from "./Task.ts"
 
-/** As on the Hub, where `choices` is a Python list written out; a list is taken too. */
-export const MusrRow = Schema.Struct({
-  narrative: Schema.String,
-  question: Schema.String,
-  choices: Schema.Union([Schema.String, Schema.Array(Schema.String)]),
-  answer_choice: Schema.String
-})
 type MusrRow = typeof MusrRow.Type
 
 const escapes: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r" }
@@ -22,9 +15,7 @@ export const pythonList = (text: string): ReadonlyArray<string> =>
 const choicesOf = ({ choices }: MusrRow): ReadonlyArray<string> =>
   typeof choices === "string" ? pythonList(choices) : choices
 
-export const musrDomains = ["murder_mysteries", "object_placements", "team_allocation"] as const
-
-export const musr = (domain: typeof musrDomains[number]): ChoiceTask<MusrRow> => ({
+export const musr = (domain: typeof musrSubsets[number]): ChoiceTask<MusrRow> => ({
   kind: "choices",
   name: `leaderboard_musr_${domain}`,
   version: "1.0",

@@ -14,6 +14,8 @@ export interface Subject {
   readonly tokenizer: Tokenizer
   /** Tokens that the model can see. */
   readonly window: number
+  /** Hears which share of the work is done. */
+  readonly onDone?: (share: number) => Effect.Effect<void>
 }
 
 /** One question, as lm-eval's sample files have it. */
@@ -28,7 +30,7 @@ export interface Answered {
   readonly metrics: Readonly<Record<string, number>>
 }
 
-/** What went another way than asked, by number of requests. */
+/** What went another way than asked, by number of questions. */
 export interface Events {
   /** Contexts cut from the left to fit the window. */
   readonly truncated: number
@@ -94,21 +96,23 @@ const summary = (answers: ReadonlyArray<Answered>): Record<string, number> => {
 const choices = Effect.fnUntraced(function*<R>(
   task: ChoiceTask<R>,
   asked: ReadonlyArray<Asked<R>>,
-  { numerics, session, tokenizer, window }: Subject
+  chat: boolean,
+  { numerics, onDone, session, tokenizer, window }: Subject
 ): Effect.fn.Return<TaskResult, ComputeError | BadTokens> {
-  const questions = asked.map(({ context, row }, i) => {
+  const questions = asked.map(({ before, context, row }, i) => {
     const id = `${task.name} ${i}`
     const gap = task.gap?.(row)
     return gap === undefined
-      ? task.choices(row).map((choice) => ({ row: id, context, continuation: ` ${choice}` }))
+      // A chat template says itself how an answer begins.
+      ? task.choices(row).map((choice) => ({ row: id, context, continuation: chat ? choice : ` ${choice}` }))
       : gap.contexts.map((each) => ({
         row: id,
-        // The worked examples, then the sentence with this choice in its gap.
-        context: context.slice(0, context.length - task.text(row).length) + each,
+        // The sentence with this choice in its gap.
+        context: before + each,
         continuation: gap.continuation
       }))
   })
-  const { truncated, values } = yield* loglikelihoods(session, numerics, tokenizer, window, questions)
+  const { truncated, values } = yield* loglikelihoods(session, numerics, tokenizer, window, questions, onDone)
   let at = 0
   let unknownAnswers = 0
   const answers = asked.map(({ context, row }, i): Answered => {
@@ -136,7 +140,7 @@ const tokenBudget = 32_768
 const generation = Effect.fnUntraced(function*<R>(
   task: GenerationTask<R>,
   asked: ReadonlyArray<Asked<R>>,
-  { numerics, session, tokenizer, window }: Subject
+  { numerics, onDone = () => Effect.void, session, tokenizer, window }: Subject
 ): Effect.fn.Return<TaskResult, ComputeError | BadTokens> {
   const { generate } = session
   if (generate === undefined) {
@@ -183,6 +187,7 @@ const generation = Effect.fnUntraced(function*<R>(
       const text = tokenizer.decode(tokens, true)
       responses[batch[i]!] = stop.reduce((rest, each) => rest.split(each)[0]!, text)
     })
+    yield* onDone(Math.min(from, order.length) / order.length)
   }
   const answers = asked.map(({ context, row }, i): Answered => {
     const response = responses[i]!
@@ -202,6 +207,8 @@ export const runTask = Effect.fn("benchmark")(
     ComputeError | BadTokens | BadFile
   > {
     const asked = yield* Effect.fromResult(ask(task, rows, asking))
-    return yield* task.kind === "choices" ? choices(task, asked, subject) : generation(task, asked, subject)
+    return yield* task.kind === "choices"
+      ? choices(task, asked, asking.chat !== undefined, subject)
+      : generation(task, asked, subject)
   }
 )

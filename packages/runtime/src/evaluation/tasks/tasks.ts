@@ -1,11 +1,25 @@
-// Every benchmark task that ships, by lm-eval's name. A new task is one file and one line here.
+// Every benchmark task that ships, by lm-eval's name. A new one is a file, a line here, and its word in the language.
+import type { TaskName } from "@penchant/dsl/Benchmark"
+import { bbhSubsets, musrSubsets } from "@penchant/dsl/BenchmarkRows"
 import { bbh } from "./bbh.ts"
-import { bbhNames } from "./bbhShots.ts"
 import { gsm8k } from "./gsm8k.ts"
 import { mmluPro } from "./mmluPro.ts"
-import { musr, musrDomains } from "./musr.ts"
+import { musr } from "./musr.ts"
 import type { Task } from "./Task.ts"
 
-export const tasks: ReadonlyMap<string, Task> = new Map(
-  [...bbhNames.map(bbh), ...musrDomains.map(musr), mmluPro, gsm8k].map((task: Task) => [task.name, task])
-)
+/** One task for each subset, under the group's name and its own. */
+const each = <Group extends string, Subset extends string>(
+  group: Group,
+  subsets: ReadonlyArray<Subset>,
+  task: (subset: Subset) => Task
+): { readonly [K in `${Group}_${Subset}`]: Task } =>
+  Object.fromEntries(subsets.map((subset) => [`${group}_${subset}`, task(subset)])) as never
+
+export const tasks: Record<TaskName, Task> = {
+  leaderboard_mmlu_pro: mmluPro,
+  ...each("leaderboard_bbh", bbhSubsets, bbh),
+  ...each("leaderboard_musr", musrSubsets, musr),
+  gsm8k
+}
+
+export const isTask = (name: string): name is TaskName => Object.hasOwn(tasks, name)

@@ -1,0 +1,117 @@
+// Benchmarks as metrics: what a pipeline says of them, against what lm-eval answered for the same questions.
+import { assert, describe, it } from "@effect/vitest"
+import { benchmark } from "@penchant/dsl/Benchmark"
+import { Dataset } from "@penchant/dsl/Dataset"
+import { evaluate } from "@penchant/dsl/Evaluation"
+import { Model } from "@penchant/dsl/Model"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import { layer } from "../../src/compute/Engines.ts"
+import { ask } from "../../src/evaluation/tasks/documents.ts"
+import { pooled, type Results } from "../../src/evaluation/tasks/results.ts"
+import { tasks } from "../../src/evaluation/tasks/tasks.ts"
+import { Progress } from "../../src/platform/Progress.ts"
+import { readJson, references, stories } from "../compute/fixtures.ts"
+import { executor } from "../steps/executor.ts"
+import { scratch } from "../training/scratch.ts"
+
+const stored = readJson(new URL("lm-eval/rows.json", references))
+const goldens = fs.readFileSync(new URL("lm-eval/stories260K.jsonl", references), "utf8")
+  .trim().split("\n").map((line) => JSON.parse(line))
+const base = Model.named("stories260K", { dir: fileURLToPath(stories) })
+const rows = (task: string) => Dataset.inline<any>(stored[task])
+
+const accuracies = (task: string, first: number): ReadonlyArray<number> =>
+  goldens.filter((golden) => golden.task === task).slice(0, first).map(({ metrics }) => metrics["acc_norm,none"])
+const mean = (values: ReadonlyArray<number>) => values.reduce((a, b) => a + b, 0) / values.length
+
+describe("benchmarks in a pipeline", () => {
+  it.live("give lm-eval's numbers, by task and by group, of the first questions", () =>
+    Effect.gen(function*() {
+      const { run } = executor(yield* scratch)
+      const done = yield* run(evaluate(base, [
+        benchmark.bbh({
+          snarks: rows("leaderboard_bbh_snarks"),
+          date_understanding: rows("leaderboard_bbh_date_understanding")
+        }, { first: 5 }),
+        benchmark.musr({ murder_mysteries: rows("leaderboard_musr_murder_mysteries") })
+      ]))
+      const all = ["snarks", "date_understanding"].map((task) => accuracies(`leaderboard_bbh_${task}`, 5))
+      const meta = done.meta as Record<string, number>
+      assert.closeTo(meta["bbh"]!, mean(all.flat()), 1e-12)
+      assert.deepStrictEqual([meta["bbhQuestions"], meta["bbhRows"], meta["bbhUnknown"]], [10, 24, 0])
+      assert.deepStrictEqual([meta["musrQuestions"], meta["musrRows"], meta["musrCut"]], [5, 5, 5])
+      assert.closeTo(meta["musr"]!, mean(accuracies("leaderboard_musr_murder_mysteries", 5)), 1e-12)
+
+      const results = JSON.parse(fs.readFileSync(done.files["results.json"]!, "utf8")) as Results
+      assert.closeTo(results.results["leaderboard_bbh_snarks"]!["acc_norm,none"]!, mean(all[0]!), 1e-12)
+      // With five questions of each task the pooled variance is the mean of both.
+      const errors = ["snarks", "date_understanding"].map((task) =>
+        results.results[`leaderboard_bbh_${task}`]!["acc_norm_stderr,none"]!
+      )
+      const pooledError = Math.sqrt((errors[0]! ** 2 + errors[1]! ** 2) / 4)
+      assert.closeTo(results.results["leaderboard_bbh"]!["acc_norm_stderr,none"]!, pooledError, 1e-12)
+      assert.deepStrictEqual(results.group_subtasks!["leaderboard_bbh"]!.toSorted(), [
+        "leaderboard_bbh_date_understanding",
+        "leaderboard_bbh_snarks"
+      ])
+      assert.deepStrictEqual(results["n-samples"]["leaderboard_bbh_snarks"], { original: 12, effective: 5 })
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(layer("onnx", { threads: 2 }), Progress.silent))), 30_000)
+
+  it.live("refuse rows of another schema by file, row and field", () =>
+    Effect.gen(function*() {
+      const directory = yield* scratch
+      const file = path.join(directory, "gsm8k.jsonl")
+      fs.writeFileSync(file, `{"question":"q","answer":"#### 1"}\n{"question":"q"}\n`)
+      const { run } = executor(path.join(directory, "home"))
+      const data = { ...Dataset.inline<any>([{ question: "q", answer: "#### 1" }, { question: "q" }]), title: file }
+      const failed = yield* Effect.flip(run(evaluate(base, [benchmark.gsm8k(data, { shots: 0 })])))
+      assert.strictEqual(failed._tag, "BadRow")
+      assert.include(failed.message, `${file}, row 1, field "answer"`)
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(layer("reference"), Progress.silent))))
+})
+
+describe("a group", () => {
+  it("weighs tasks by their questions", () => {
+    const results = {
+      results: { a: { "acc,none": 0.5, "acc_stderr,none": 0.1 }, b: { "acc,none": 1, "acc_stderr,none": 0 } },
+      "n-samples": { a: { original: 30, effective: 30 }, b: { original: 10, effective: 10 } }
+    } as unknown as Results
+    const numbers = pooled(results, "acc,none")
+    assert.closeTo(numbers["acc,none"]!, 25 / 40, 1e-15)
+    // (29 * 0.01 * 30) / 38 / 40
+    assert.closeTo(numbers["acc_stderr,none"]!, Math.sqrt(8.7 / 38 / 40), 1e-15)
+  })
+})
+
+describe("a chat template", () => {
+  const row = { input: "1?", target: "(A)" }
+  const asked = (turns: boolean) => {
+    const seen: Array<unknown> = []
+    const rendered = ask(tasks.leaderboard_bbh_snarks, [row], {
+      shots: 1,
+      chat: { turns, render: (messages) => (seen.push(...messages), Result.succeed("text")) }
+    })
+    assert.strictEqual(Result.getOrThrow(rendered)[0]!.context, "text")
+    return seen as ReadonlyArray<{ readonly role: string; readonly content: string }>
+  }
+  it("has worked examples as turns, or all in one", () => {
+    const { description, shots: { fixed } } = tasks.leaderboard_bbh_snarks
+    const [shot] = fixed!
+    const system = { role: "system", content: description as string }
+    assert.deepStrictEqual(asked(true), [
+      system,
+      { role: "user", content: `Q: ${shot.input}\nA:` },
+      { role: "assistant", content: shot.target },
+      { role: "user", content: "Q: 1?\nA:" }
+    ])
+    assert.deepStrictEqual(asked(false), [
+      system,
+      { role: "user", content: `Q: ${shot.input}\nA: ${shot.target}\n\nQ: 1?\nA:` }
+    ])
+  })
+})
