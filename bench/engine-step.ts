@@ -182,7 +182,7 @@ const profile = async (name: string, size: Size): Promise<void> => {
   const data = dataOf(size)
   const batch = pack(data, [0, 1, 2, 3])
   const layout = { groups: 4, branches: 2, promptTiles: 2 }
-  const made = trainingModel(forward, layout, fused)
+  const made = trainingModel(forward, layout, { loss: fused })
   const wanted = made.inputs.map((input) => input.name)
   const feeds = {
     ...batchFeeds(batch, layout, wanted),

@@ -1,6 +1,7 @@
 // What training really holds against what is planned: one forward and backward at each size, in a fresh process per row.
 // node bench/memory.ts [onnx|torch|reference ...]
-// Prints, in MB, the peak resident memory above that of the opened session, and the plan's activations and workspace. Linux only.
+// Prints, in MB, the peak resident memory above that of the opened session, and the plan's activations and workspace;
+// then the seconds of one more run. Linux only.
 import { backends, type EngineName } from "@penchant/runtime/compute/backends"
 import { pack, type TokenGroups } from "@penchant/runtime/compute/Batch"
 import { footprintOf, planned } from "@penchant/runtime/compute/footprint"
@@ -69,6 +70,9 @@ const measure = async (engine: EngineName, size: string, count: number, recomput
   fs.writeFileSync("/proc/self/clear_refs", "5")
   await run(pack(data, groups))
   const held = status("VmHWM") - before
+  const began = performance.now()
+  await run(pack(data, groups))
+  const seconds = (performance.now() - began) / 1000
   const plan = footprintOf(planned(described.forward()), { engine }, loadOf(data, groups, data.sides), recompute)!
   const mb = (bytes: number): string => (bytes / 1e6).toFixed(0).padStart(6)
   const planBytes = plan.activations + plan.workspace
@@ -77,7 +81,7 @@ const measure = async (engine: EngineName, size: string, count: number, recomput
       recompute ? " recomputed" : "           "
     }`
       + `  measured${mb(held)}  planned${mb(planBytes)} (${(planBytes / held).toFixed(2)})`
-      + `  of it activations${mb(plan.activations)}\n`
+      + `  of it activations${mb(plan.activations)}  ${seconds.toFixed(2)} s\n`
   )
   await session.close()
   await backend.close()

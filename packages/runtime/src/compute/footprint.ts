@@ -1,6 +1,6 @@
 // What training holds at once, in bytes, computed from the graph: the walk of an engine over forward and backward, counting
-// each tensor from the operation that makes it to the last that reads it. No table of families, no measured constant.
-// Leaves out what an allocator wastes, libraries' own buffers and the process itself.
+// each tensor from the operation that makes it to the last that reads it. No table of families.
+// Leaves out libraries' own buffers and the process itself.
 import type { EngineName } from "./backends.ts"
 import type { Numerics } from "./Engine.ts"
 import { type Gradient, gradient } from "./gradient.ts"
@@ -22,6 +22,8 @@ interface Habits {
   /** Floats of logits that the head has in hand at once, and how many such arrays. */
   readonly headChunk: number
   readonly headArrays: number
+  /** Resident bytes per byte of live tensors, measured by bench/memory.ts: arenas and allocators keep more than is alive. */
+  readonly spread: number
   /** Temporaries of other operations, as a share of their outputs. */
   readonly within: Partial<Record<OperationName, number>>
 }
@@ -38,6 +40,7 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headKeeps: (logits) => logits,
     headChunk: Infinity,
     headArrays: 2,
+    spread: 1.6,
     within: { attention: 2, attentionBackward: 2, rmsNormBackward: 4, swigluBackward: 3 }
   },
   // Gradients of a micro-batch are made beside the sums.
@@ -48,7 +51,8 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headKeeps: (logits) => logits,
     headChunk: Infinity,
     headArrays: 2,
-    within: { mm: 1, swigluBackward: 0 }
+    spread: 1,
+    within: { mm: 1 }
   },
   // Composed attention keeps probabilities, flash attention a log-sum per row and head; logits up to a chunk stay, more are made again.
   torch: {
@@ -58,6 +62,7 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headKeeps: (logits) => logits <= 2 ** 28 ? logits : 0,
     headChunk: 2 ** 28,
     headArrays: 2,
+    spread: 1.2,
     within: { attention: 2, attentionBackward: 2, rmsNormBackward: 4, rope: 3, swigluBackward: 0.5 }
   }
 }
@@ -99,7 +104,7 @@ export interface Footprint {
   readonly optimiser: number
   /** Held between forward and backward. */
   readonly activations: number
-  /** What the busiest moment takes beyond all of that. */
+  /** What the busiest moment takes beyond all of that, and what an allocator keeps without use. */
   readonly workspace: number
   readonly total: number
 }
@@ -181,6 +186,7 @@ export const footprintOf = (
   walk(backward, new Set())
   const { gradients, optimiser, weights } = h.parameter
   const states = { weights: weights * parameters, gradients: gradients * parameters, optimiser: optimiser * parameters }
-  const total = states.weights + states.gradients + states.optimiser + peak
-  return { ...states, activations, workspace: peak - activations, total }
+  const held = h.spread * peak
+  const total = states.weights + states.gradients + states.optimiser + held
+  return { ...states, activations, workspace: held - activations, total }
 }

@@ -63,8 +63,16 @@ const mapped = (record: object, of: (value: Value) => Value): object =>
     Object.entries(record).map(([name, value]: [string, Value | undefined]) => [name, value && of(value)])
   )
 
+export interface Recomputing extends Gradient {
+  /**
+   * Nodes that compute something again, with a gradient that is made right before them: an engine that orders nodes by itself
+   * must wait for it, or it computes every block again at once.
+   */
+  readonly after: ReadonlyMap<Node, Value>
+}
+
 /** The same gradients from fewer saved values; `graph` is the forward graph that `gradient` belongs to. */
-export const recomputed = (graph: Graph, gradient: Gradient): Gradient => {
+export const recomputed = (graph: Graph, gradient: Gradient): Recomputing => {
   const blockOf = new Map<Value, Block>()
   for (const block of blocksOf(graph)) {
     const inside = graph.nodes.slice(block.from, block.to)
@@ -78,6 +86,8 @@ export const recomputed = (graph: Graph, gradient: Gradient): Gradient => {
   const done = new Set<Block>()
   const copyOf = (value: Value): Value => again.get(value) ?? value
   const nodes: Array<Node> = []
+  const after = new Map<Node, Value>()
+  let latest: Value | undefined
   for (const node of gradient.graph.nodes) {
     for (const value of valuesOf(node.inputs)) {
       const block = blockOf.get(value)
@@ -87,10 +97,13 @@ export const recomputed = (graph: Graph, gradient: Gradient): Gradient => {
       for (const forward of living(graph.nodes.slice(block.from, block.to), wanted)) {
         for (const made of valuesOf(forward.outputs)) again.set(made, { ...made, name: `again ${made.name}` })
         const outputs = mapped(forward.outputs, copyOf)
-        nodes.push({ ...forward, inputs: mapped(forward.inputs, copyOf), outputs } as Node)
+        const copy = { ...forward, inputs: mapped(forward.inputs, copyOf), outputs } as Node
+        nodes.push(copy)
+        if (latest !== undefined) after.set(copy, latest)
       }
     }
     nodes.push({ ...node, inputs: mapped(node.inputs, copyOf) } as Node)
+    latest = valuesOf(node.outputs).findLast(({ shape }) => shape.length === 2 && shape[0] === "T") ?? latest
   }
   const inputs = new Set(gradient.graph.inputs)
   const known = new Set(graph.inputs)
@@ -99,5 +112,5 @@ export const recomputed = (graph: Graph, gradient: Gradient): Gradient => {
   }
   const backward: Graph = { inputs: [...inputs], nodes, outputs: gradient.graph.outputs }
   const made = madeBy(graph)
-  return { graph: backward, saved: readFrom(backward).filter((value) => made.has(value)) }
+  return { graph: backward, saved: readFrom(backward).filter((value) => made.has(value)), after }
 }

@@ -60,8 +60,9 @@ export const heaviest = (data: TokenGroups, sides: ReadonlyArray<string>): Load 
 }
 
 /**
- * The cut to begin with. `device` as it stands with the model open, so what is free is for activations alone. Blocks are
- * recomputed only where micro-batches would otherwise fall below what keeps matrix products busy.
+ * The cut to begin with, given what is free with the model open, so for activations alone. On a GPU rows follow the memory, and
+ * blocks are recomputed only where micro-batches would fall below what keeps matrix products busy. On a CPU, and wherever
+ * the engine is bitwise, rows stay what they are, and blocks are recomputed where these do not fit.
  */
 export const planFit = (
   graphs: Planned | undefined,
@@ -71,13 +72,18 @@ export const planFit = (
   batchSize: number,
   device: DeviceState | undefined
 ): Fit => {
+  const free = device?.freeBytes ?? process.availableMemory()
   const usual: Fit = { rows: rowBudget, recompute: false }
-  if (device === undefined || graphs === undefined || numerics.determinism === "bitwise") return usual
+  if (graphs === undefined || data.ids.length === 0) return usual
   const group = heaviest(data, sides)
   const largest = Math.ceil(Math.min(most, group.sizes.T * batchSize))
   const fits = (rows: number, recompute: boolean): boolean => {
     const plan = footprintOf(graphs, numerics, scaledTo(group, rows), recompute)
-    return plan === undefined || plan.activations + plan.workspace <= share * device.freeBytes
+    return plan === undefined || plan.activations + plan.workspace <= share * free
+  }
+  if (device?.kind !== "cuda" || numerics.determinism === "bitwise") {
+    const rows = Math.max(group.sizes.T, Math.min(rowBudget, largest))
+    return { ...usual, recompute: !fits(rows, false) }
   }
   /** The most rows that fit, from one group up. */
   const rowsOf = (recompute: boolean): number => {

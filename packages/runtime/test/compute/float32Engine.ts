@@ -49,6 +49,24 @@ export const pairs = (list: ReadonlyArray<Pair>): ReadonlyArray<Group> =>
 /** Registers the tests of one engine. */
 export const float32Engine = (backend: Backend): void => {
   const oracle = startOracle({})
+  it("changes no bit of a gradient by recomputing blocks", async () => {
+    const batch = batchOf([
+      { prompt: [1, 2, 3, 4], branches: [[5, 6, 7], [8]] },
+      { prompt: [9], branches: [[10, 11], [12, 13, 14, 15]] }
+    ])
+    const coefficients = Float64Array.from(batch.targets, (_, n) => Math.cos(n))
+    const gradients = async (recompute: boolean) => {
+      const session = await backend.open(float32(tinyLlama(4, { num_hidden_layers: 3 })), {})
+      const logProbs = await session.forward(batch, { recompute })
+      await session.backward(coefficients)
+      const summed = await session.gradients()
+      await session.close()
+      return { logProbs, summed }
+    }
+    const plain = await gradients(false)
+    assert.isAbove(largest(plain.summed), 0)
+    assert.deepStrictEqual(await gradients(true), plain)
+  })
   describe("against the oracle", () => {
     for (let seed = 0; seed < 8; seed++) {
       it(`log-probabilities and gradients of random batches, seed ${seed}`, async () => {

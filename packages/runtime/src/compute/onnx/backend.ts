@@ -59,23 +59,25 @@ const open = (shared: Shared): Backend["open"] => async (model, options) => {
     parameters.train()
     return trainTogether(lanes, batch, pull)
   }
-  let asked: Batch | undefined
+  let asked: { readonly batch: Batch; readonly recompute: boolean } | undefined
 
   const session: BackendSession = {
     score: (batch) => scoreTogether(lanes, batch),
     generate: (prompts, options) => generateTogether(lanes, prompts, options),
-    forward: async (batch) => {
+    forward: async (batch, { recompute = false } = {}) => {
       const logProbs = await scoreTogether(lanes, batch)
-      asked = batch
+      asked = { batch, recompute }
       return logProbs
     },
     backward: async (coefficients) => {
       if (asked === undefined) throw new Error("backward without a forward before it")
-      const batch = asked
+      const { batch, recompute } = asked
       asked = undefined
-      await train(batch, { coefficients })
+      await train(batch, { coefficients, recompute })
     },
-    ...(loss === undefined ? {} : { fused: (batch, inputs) => train(batch, { inputs }) }),
+    ...(loss === undefined
+      ? {}
+      : { fused: (batch, inputs, { recompute = false } = {}) => train(batch, { inputs, recompute }) }),
     update: async (update) => {
       parameters.train()
       await gather(gradients())

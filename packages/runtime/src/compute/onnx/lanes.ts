@@ -141,8 +141,8 @@ export const trainTogether = (lanes: ReadonlyArray<Lane>, batch: Batch, pull: Pu
     lane.train(
       part.batch,
       "inputs" in pull
-        ? { inputs: inputsOf(part, pull.inputs) }
-        : { coefficients: tokensOf(part, pull.coefficients) }
+        ? { inputs: inputsOf(part, pull.inputs), recompute: pull.recompute }
+        : { coefficients: tokensOf(part, pull.coefficients), recompute: pull.recompute }
     ))
 
 /** Prompts go to the lanes in turn, so that each has as many, of about the same lengths when these are sorted. */

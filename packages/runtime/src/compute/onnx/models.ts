@@ -2,8 +2,9 @@
 // the gradients to running sums. Coefficients of the loss come from outside or are computed inside (objective.ts).
 import type { Forward } from "../../model/Family.ts"
 import type { FusedLoss } from "../Engine.ts"
-import { gradient } from "../gradient.ts"
-import { living, type Node, type Value } from "../Graph.ts"
+import { gradient, madeBy } from "../gradient.ts"
+import { living, type Node, type Value, valuesOf } from "../Graph.ts"
+import { recomputed } from "../recompute.ts"
 import { contextOf, lower } from "./Lowering.ts"
 import { lowerObjective } from "./objective.ts"
 import { askPredictingRows } from "./predictingRows.ts"
@@ -41,17 +42,23 @@ export const scoringModel = (forward: Forward, layout: Layout): Model => {
   return building.finish()
 }
 
-export const trainingModel = (forward: Forward, layout: Layout, loss?: FusedLoss): TrainingModel => {
+/** With `recompute`, blocks are computed again on the way back, each once the gradients before it are made. */
+export const trainingModel = (
+  forward: Forward,
+  layout: Layout,
+  { loss, recompute = false }: { readonly loss?: FusedLoss | undefined; readonly recompute?: boolean } = {}
+): TrainingModel => {
   const { graph, logProb } = forwardOf(forward)
-  const backward = gradient(graph, logProb, forward.weights)
+  const plain = gradient(graph, logProb, forward.weights)
+  const { after, graph: backward } = recompute ? recomputed(graph, plain) : { ...plain, after: new Map<Node, Value>() }
   const maker = new Map<Value, Node>()
-  for (const node of backward.graph.nodes) {
+  for (const node of backward.nodes) {
     for (const y of Object.values(node.outputs) as Array<Value>) maker.set(y, node)
   }
 
   const hostSums: Array<HostSum & { readonly addend: Value }> = []
   const gradients = forward.weights.flatMap(({ name }, i) => {
-    let value: Value | undefined = backward.graph.outputs[i]!
+    let value: Value | undefined = backward.outputs[i]!
     const node = maker.get(value)
     if (node?.operation === "scatterAddRows" && !node.attributes.unique) {
       const field = node.inputs.rows.name
@@ -66,14 +73,22 @@ export const trainingModel = (forward: Forward, layout: Layout, loss?: FusedLoss
   const sums = new Map(gradients.map(({ name, value }) => [value, building.input(sumName(name), "float32")]))
   const context = contextOf(building, layout, sums)
   lower(graph.nodes, context)
-  for (const input of backward.graph.inputs) {
+  for (const input of backward.inputs) {
     if (input.source.kind !== "cotangent" || loss === undefined) continue
     context.bind(input, lowerObjective(building, context.of(logProb), loss))
   }
-  lower(
-    living(backward.graph.nodes, [...gradients.map(({ value }) => value), ...hostSums.map(({ addend }) => addend)]),
-    context
-  )
+  const made = madeBy(graph)
+  const held = new Set<Value>()
+  const wanted = [...gradients.map(({ value }) => value), ...hostSums.map(({ addend }) => addend)]
+  for (const node of living(backward.nodes, wanted)) {
+    const ready = after.get(node)
+    for (const value of ready === undefined ? [] : valuesOf(node.inputs)) {
+      if (!made.has(value) || held.has(value)) continue
+      held.add(value)
+      context.bind(value, building.after([context.of(ready!)], context.of(value), -1, value.shape[1] as number))
+    }
+    lower([node], context)
+  }
 
   building.output(logProbName, context.of(logProb), "float32")
   for (const { name, value } of gradients) {

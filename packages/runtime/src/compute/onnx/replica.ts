@@ -25,7 +25,9 @@ export interface Network {
 }
 
 /** Coefficients that come from outside [N], or what the loss inside needs to make them. */
-export type Pull = { readonly coefficients: Float64Array } | { readonly inputs: FusedInputs }
+export type Pull =
+  & ({ readonly coefficients: Float64Array } | { readonly inputs: FusedInputs })
+  & { readonly recompute: boolean }
 
 export interface Replica {
   /** Token log-probabilities [N]. */
@@ -122,8 +124,12 @@ export const replicaOf = ({ config, loss, places }: Network, cache: Sessions, ve
     },
     train: async (batch, pull) => {
       const layout = layoutOf(batch)
+      const { recompute } = pull
       const fused = "inputs" in pull ? loss : undefined
-      const loaded = await cache.load(key("train", layout, fused), () => trainingModel(forward, layout, fused))
+      const loaded = await cache.load(
+        key(recompute ? "train, recomputing" : "train", layout, fused),
+        () => trainingModel(forward, layout, { loss: fused, recompute })
+      )
       const { hostSums, inputs } = loaded.model
       const pulled: Feeds = "inputs" in pull
         ? objectiveFeeds(batch, loss!, pull.inputs, inputs.map(({ name }) => name))
