@@ -48,13 +48,41 @@ export class BadTokens extends Schema.TaggedError<BadTokens>()("BadTokens", {
   }
 }
 
-/** The Hugging Face Hub did not give what was asked for. */
+/** Why the Hub did not give what was asked for: each asks for something else of the person. */
+export const HubReason = Schema.Literals([
+  /** No such repository, as far as this token may see. */
+  "missing",
+  /** Without a token the Hub does not tell a private repository from a missing one. */
+  "private",
+  "gated",
+  "revision",
+  "file",
+  "disabled",
+  "token",
+  "offline",
+  "network",
+  "rateLimit",
+  /** Bytes that are not those of the hash, more than once. */
+  "integrity",
+  "disk",
+  /** An answer that is not the Hub's. */
+  "protocol",
+  /** No file of the repository is what was asked for. */
+  "selection",
+  "notLocked",
+  /** What was locked is not there any more. */
+  "drifted"
+])
+
+/** The Hugging Face Hub, or its cache on this disk, did not give what was asked for. */
 export class HubError extends Schema.TaggedError<HubError>()("HubError", {
   repo: Schema.String,
-  problem: Schema.String
+  reason: HubReason,
+  problem: Schema.String,
+  remedy: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    return `${this.repo}: ${this.problem}`
+    return `${this.repo}: ${this.problem}${this.remedy === undefined ? "" : ` (${this.remedy})`}`
   }
 }
 

@@ -24,6 +24,7 @@ export const model: Implementation = {
     if (parameters.from === "hub") {
       return yield* new HubError({
         repo: parameters.id,
+        reason: "notLocked",
         problem: "fetching models from the Hub is not available in this version; download the folder and use Model.dir"
       })
     }

@@ -56,6 +56,7 @@ export const rows: Implementation = {
       case "hub":
         return yield* new HubError({
           repo: parameters.id,
+          reason: "notLocked",
           problem: "reading data sets from the Hub is not available in this version; download it and use Dataset.file"
         })
       case "file":

@@ -1,0 +1,26 @@
+// What a file's bytes are called: by sha256 (large files of the Hub, and every file in a lock), by git's sha1 (small files).
+import { createHash } from "node:crypto"
+import { createReadStream } from "node:fs"
+import * as fs from "node:fs/promises"
+
+export interface Digests {
+  readonly size: number
+  readonly sha256: string
+  /** sha1 of `blob <size>\0` and the bytes. */
+  readonly git: string
+}
+
+/** Throws what the file system throws. */
+export const digestsOf = async (path: string, signal: AbortSignal): Promise<Digests> => {
+  const { size } = await fs.stat(path)
+  const [sha256, git] = [createHash("sha256"), createHash("sha1").update(`blob ${size}\0`)]
+  for await (const chunk of createReadStream(path, { signal, highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
+    sha256.update(chunk)
+    git.update(chunk)
+  }
+  return { size, sha256: sha256.digest("hex"), git: git.digest("hex") }
+}
+
+/** Whether they are those of an object id: 64 hex digits are a sha256, 40 a git sha1. */
+export const isOf = (digests: Digests, { oid, size }: { readonly oid: string; readonly size: number }): boolean =>
+  digests.size === size && (oid.length === 64 ? digests.sha256 : digests.git) === oid
