@@ -2,6 +2,7 @@
 import * as Schema from "effect/Schema"
 import type { Rows } from "./Artifact.ts"
 import type { DataError, HubError } from "./Errors.ts"
+import type { TldrRow, UltraFeedbackRow } from "./Row.ts"
 import { make, type Step } from "./Step.ts"
 
 /** A row of Anthropic's HH-RLHF: two whole conversations that share everything up to the last answer. */
@@ -26,6 +27,11 @@ export const PlainRow: Schema.Codec<PlainRow> = Schema.Struct({
 /** Hub ids whose rows are known; a user's module may augment it. */
 export interface KnownDatasets {
   readonly "Anthropic/hh-rlhf": HhRow
+  readonly "HuggingFaceH4/ultrafeedback_binarized": UltraFeedbackRow
+  readonly "trl-lib/ultrafeedback_binarized": UltraFeedbackRow
+  readonly "openai/summarize_from_feedback": TldrRow
+  readonly "trl-lib/tldr-preference": PlainRow
+  readonly "CarperAI/openai_summarize_comparisons": PlainRow
 }
 
 /** What identifies a row schema: its JSON Schema document. */

@@ -1,8 +1,8 @@
 // Where prompt and answer meet, in ids. Text: prompt and answer are encoded apart. Messages: the whole conversation is
 // rendered and encoded, and the prompt must be its prefix in ids. Loss begins after the prompt and ends with EOS or the
 // end-of-turn token, never with template bytes after it. Masks are positions, so a pad id never matters.
-import { type BadFile, BadTokens } from "@penchant/dsl/Errors"
-import type { Message, Pair } from "@penchant/dsl/Pair"
+import { BadTokens } from "@penchant/dsl/Errors"
+import type { Message } from "@penchant/dsl/Pair"
 import * as Result from "effect/Result"
 import type { ChatTemplate } from "./chatTemplate.ts"
 import type { Tokenizer } from "./tokenizer.ts"
@@ -13,19 +13,17 @@ export interface Answer {
   readonly ended: boolean
 }
 
-/** A pair in ids, before anything is cut. */
+/** An example in ids, before anything is cut. */
 export interface Encoded {
   /** BOS first where there is one. */
   readonly prompt: ReadonlyArray<number>
-  readonly chosen: Answer
-  readonly rejected: Answer
+  /** By side. */
+  readonly answers: ReadonlyArray<Answer>
   /** How many tokens from the start a cut from the left must keep: BOS and the system turn. Undefined: not to be found. */
   readonly head: () => number | undefined
   /** The text itself spells BOS or EOS, which the tokenizer takes for the real one. */
   readonly spelled: boolean
 }
-
-type Encoding = Result.Result<Encoded, BadTokens | BadFile>
 
 /** BOS once, at the start, whether or not the text brings its own. */
 const withBos = (ids: ReadonlyArray<number>, bos: number | undefined): ReadonlyArray<number> =>
@@ -38,10 +36,8 @@ export const promptIds = (tokenizer: Tokenizer, text: string): ReadonlyArray<num
 /** Prompts that were encoded last: rankings repeat them row after row. */
 const remembered = 1024
 
-/** Encodes pairs of text: BOS first and once, EOS last and once. */
-export const textEncoder = (
-  tokenizer: Tokenizer
-): (pair: Pair, prompt: string, sides: { readonly chosen: string; readonly rejected: string }) => Encoding => {
+/** Encodes text: BOS first and once, EOS last and once. */
+export const textEncoder = (tokenizer: Tokenizer) => {
   const { bos, eos } = tokenizer
   const prompts = new Map<string, ReadonlyArray<number>>()
   const cached = (prompt: string): ReadonlyArray<number> => {
@@ -52,8 +48,7 @@ export const textEncoder = (
     prompts.set(prompt, ids)
     return ids
   }
-  const answer = (text: string): Answer => {
-    const ids = tokenizer.encode(text, false)
+  const ended = (ids: Array<number>): Answer => {
     if (eos === undefined) return { ids, ended: false }
     if (ids.at(-1) !== eos) ids.push(eos)
     return { ids, ended: true }
@@ -62,18 +57,21 @@ export const textEncoder = (
     for (let i = from; i < to; i++) if (ids[i] === bos || ids[i] === eos) return true
     return false
   }
-  return (_, text, sides) => {
-    const prompt = cached(text)
-    const [chosen, rejected] = [answer(sides.chosen), answer(sides.rejected)]
-    const inside = ({ ended, ids }: Answer): boolean => marks(ids, 0, ids.length - (ended ? 1 : 0))
+  const inside = ({ ended, ids }: Answer): boolean => marks(ids, 0, ids.length - (ended ? 1 : 0))
+  const encoded = (prompt: ReadonlyArray<number>, answers: ReadonlyArray<Answer>): Encoded => {
     const head = bos !== undefined && prompt[0] === bos ? 1 : 0
-    return Result.succeed({
-      prompt,
-      chosen,
-      rejected,
-      head: () => head,
-      spelled: marks(prompt, head, prompt.length) || inside(chosen) || inside(rejected)
-    })
+    return { prompt, answers, head: () => head, spelled: marks(prompt, head, prompt.length) || answers.some(inside) }
+  }
+  return {
+    /** Prompt and answers encoded apart. */
+    apart: (prompt: string, answers: ReadonlyArray<string>): Encoded =>
+      encoded(cached(prompt), answers.map((text) => ended(tokenizer.encode(text, false)))),
+    /** Whole texts: the prompt is the tokens that all start with. */
+    whole: (texts: ReadonlyArray<string>): Encoded => {
+      const [first = [], ...others] = texts.map((text) => promptIds(tokenizer, text))
+      const same = others.reduce((least, ids) => Math.min(least, shared(first, ids)), first.length)
+      return encoded(first.slice(0, same), [first, ...others].map((ids) => ended(ids.slice(same))))
+    }
   }
 }
 
@@ -122,42 +120,36 @@ export const chatEncoder = (tokenizer: Tokenizer, template: ChatTemplate) => {
   }
 
   return (
-    pair: Pair,
+    id: string,
     messages: ReadonlyArray<Message>,
-    sides: { readonly chosen: ReadonlyArray<Message>; readonly rejected: ReadonlyArray<Message> }
-  ): Encoding => {
-    const bad = (problem: string) => new BadTokens({ row: pair.id, problem })
+    sides: ReadonlyArray<readonly [name: string, answer: ReadonlyArray<Message>]>,
+    tools: ReadonlyArray<unknown> | undefined
+  ): Result.Result<Encoded, BadTokens> => {
+    const bad = (problem: string) => new BadTokens({ row: id, problem })
     const render = (of: ReadonlyArray<Message>, generate: boolean) =>
-      Result.mapError(template.render(of, generate), (problem) => bad(problem))
+      Result.mapError(template.render(of, generate, tools), (problem) => bad(problem))
     return Result.gen(function*() {
       const prompt = encode(yield* render(messages, true))
       if (tokenizer.bos !== undefined && prompt[0] === tokenizer.bos && prompt[1] === tokenizer.bos) {
         return yield* Result.fail(bad(`the prompt starts with BOS twice (${named(tokenizer, tokenizer.bos)})`))
       }
-      const side = (name: "chosen" | "rejected"): Result.Result<Answer, BadTokens> =>
-        Result.flatMap(render([...messages, ...sides[name]], false), (whole) => {
-          const ids = encode(whole)
-          const same = shared(prompt, ids)
-          return same === prompt.length
-            ? Result.succeed(answerOf(whole, sides[name], ids.slice(same)))
-            : Result.fail(bad(
-              `the prompt is no prefix of prompt and ${name} answer: token ${same} is ${
-                named(tokenizer, prompt[same])
-              } in the ` +
-                `prompt alone, ${
-                  named(tokenizer, ids[same])
-                } in the whole; the chat template writes the last turn differently ` +
-                "when it is answered"
-            ))
-        })
-      const encoded: Encoded = {
-        prompt,
-        chosen: yield* side("chosen"),
-        rejected: yield* side("rejected"),
-        head: () => headOf(messages, prompt),
-        spelled: false
+      const answers: Array<Answer> = []
+      for (const [name, answer] of sides) {
+        const whole = yield* render([...messages, ...answer], false)
+        const ids = encode(whole)
+        const same = shared(prompt, ids)
+        if (same !== prompt.length) {
+          return yield* Result.fail(bad(
+            `the prompt is no prefix of prompt and ${name} answer: token ${same} is ${
+              named(tokenizer, prompt[same])
+            } in the prompt alone, ${
+              named(tokenizer, ids[same])
+            } in the whole; the chat template writes the last turn differently when it is answered`
+          ))
+        }
+        answers.push(answerOf(whole, answer, ids.slice(same)))
       }
-      return encoded
+      return { prompt, answers, head: () => headOf(messages, prompt), spelled: false }
     })
   }
 }

@@ -7,7 +7,11 @@ import * as Result from "effect/Result"
 
 export interface ChatTemplate {
   /** The text of a conversation; with `generate`, up to where the assistant's next answer begins. Fails with a reason. */
-  readonly render: (messages: ReadonlyArray<Message>, generate: boolean) => Result.Result<string, string>
+  readonly render: (
+    messages: ReadonlyArray<Message>,
+    generate: boolean,
+    tools?: ReadonlyArray<unknown>
+  ) => Result.Result<string, string>
 }
 
 const message = (error: unknown): string => error instanceof Error ? error.message : String(error)
@@ -88,13 +92,14 @@ export const chatTemplate = (
       catch: (error) => `the chat template cannot be parsed: ${message(error)}`
     }),
     (program): ChatTemplate => ({
-      render: (messages, generate) =>
+      render: (messages, generate, tools) =>
         Result.try({
           try: () => {
             const environment = new Environment()
             for (const [name, value] of Object.entries({ ...globals, ...tokens })) environment.set(name, value)
             // Plain copies: the interpreter refuses objects it does not know.
-            environment.set("messages", messages.map(({ content, role }) => ({ role, content })))
+            environment.set("messages", messages.map((message) => ({ ...message })))
+            if (tools !== undefined) environment.set("tools", tools)
             environment.set("add_generation_prompt", generate)
             const rendered = new Interpreter(environment).run(program)
             if (rendered.type !== "StringValue") throw new Error(`gave a ${rendered.type}`)

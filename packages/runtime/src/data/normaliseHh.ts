@@ -1,10 +1,7 @@
 // Rows of Anthropic's HH-RLHF: two transcripts that share everything up to the last answer.
 // The prompt is the text up to and including the last "\n\nAssistant:" of the chosen one; the answer is the rest as it
 // is, so that its leading space stays. https://github.com/anthropics/hh-rlhf
-import { BadRow } from "@penchant/dsl/Errors"
-import * as Result from "effect/Result"
-import { field, type Normalised, normalised, type NormaliseOptions, type Parted } from "./normalised.ts"
-import type { Row } from "./rows.ts"
+import type { Fields, Part } from "./normalised.ts"
 
 const marker = "\n\nAssistant:"
 
@@ -24,36 +21,27 @@ const alternates = (transcript: string): boolean => {
 }
 
 /**
- * Pairs of HH rows. Turns that do not alternate are noted and kept, since the last answer is still an answer to what
- * stands before it; prompts that differ make the answers incomparable and are dropped.
+ * Turns that do not alternate are noted and kept, since the last answer is still an answer to what stands before it;
+ * prompts that differ make the answers incomparable and are dropped.
  */
-export const normaliseHh = (
-  rows: ReadonlyArray<Row>,
-  options: NormaliseOptions = {}
-): Result.Result<Normalised, BadRow> => {
-  const file = options.file ?? "rows"
-  const transcript = (id: string, row: unknown, side: string): Result.Result<string, BadRow> =>
-    Result.flatMap(field(file, id, row, side), (value) =>
-      typeof value === "string"
-        ? Result.succeed(value)
-        : Result.fail(
-          new BadRow({ file, row: id, field: side, problem: `is ${JSON.stringify(value)?.slice(0, 60)}, not text` })
-        ))
-  return normalised(rows, ({ id, row }) =>
-    Result.gen(function*() {
-      const chosen = yield* transcript(id, row, "chosen")
-      const rejected = yield* transcript(id, row, "rejected")
-      const [chosenAt, rejectedAt] = [promptEnd(chosen), promptEnd(rejected)]
-      const prompt = chosen.slice(0, chosenAt)
-      const parted: Parted = {
-        pair: { id, prompt, chosen: chosen.slice(chosenAt), rejected: rejected.slice(rejectedAt), columns: {} },
-        reason: chosenAt === 0 || rejectedAt === 0
-          ? "no assistant turn"
-          : prompt === rejected.slice(0, rejectedAt)
-          ? undefined
-          : "prompts differ",
-        alternates: alternates(chosen) && alternates(rejected)
-      }
-      return parted
-    }), options)
+export const hhPart = (fields: Fields): Part => (row) => {
+  const chosen = fields.text(row, "chosen")
+  const rejected = fields.text(row, "rejected")
+  const [chosenAt, rejectedAt] = [promptEnd(chosen), promptEnd(rejected)]
+  const prompt = chosen.slice(0, chosenAt)
+  return {
+    example: {
+      id: row.id,
+      prompt,
+      chosen: chosen.slice(chosenAt),
+      rejected: rejected.slice(rejectedAt),
+      columns: {}
+    },
+    reason: chosenAt === 0 || rejectedAt === 0
+      ? "no assistant turn"
+      : prompt === rejected.slice(0, rejectedAt)
+      ? undefined
+      : "prompts differ",
+    odd: alternates(chosen) && alternates(rejected) ? [] : ["turns do not alternate"]
+  }
 }

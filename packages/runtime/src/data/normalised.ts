@@ -1,8 +1,9 @@
-// What normalising rows gives, whatever their shape: pairs, and what was dropped or is odd, by row id.
+// What normalising rows gives, whatever their shape: examples, and what was dropped or is odd, by row id.
 // Rows that lack a field are errors; rows that are well formed but useless are dropped and counted, or errors if asked.
 import { BadRow } from "@penchant/dsl/Errors"
-import type { Content, Message, Pair } from "@penchant/dsl/Pair"
-import * as Result from "effect/Result"
+import { answersOf, type Content, type Example, type Message } from "@penchant/dsl/Pair"
+import { type Digests, digests } from "./digests.ts"
+import type { Row } from "./rows.ts"
 
 /** Why a row is of no use. */
 export type Useless =
@@ -10,12 +11,17 @@ export type Useless =
   | "prompts differ"
   | "chosen is blank"
   | "rejected is blank"
+  | "answer is blank"
   | "chosen equals rejected"
 /** What is odd about a row that is kept all the same (unless it is also useless). */
-export type Odd = "turns do not alternate" | "prompt is blank" | "prompt seen before" | "pair seen before"
+export type Odd =
+  | "turns do not alternate"
+  | "scores do not prefer the chosen"
+  | "prompt is blank"
+  | "prompt seen before"
+  | "pair seen before"
 
-export interface Normalised {
-  readonly pairs: ReadonlyArray<Pair>
+export interface Report {
   /** Reason -> ids of rows left out, in row order; each row once, under the first reason that holds. */
   readonly dropped: Readonly<Partial<Record<Useless, ReadonlyArray<string>>>>
   /** Oddity -> ids of rows, dropped ones included. */
@@ -31,67 +37,61 @@ export interface NormaliseOptions {
 
 /** A row taken apart. `reason` says why it is of no use, apart from what its answers show. */
 export interface Parted {
-  readonly pair: Pair
+  readonly example: Example
   readonly reason?: Useless | undefined
-  readonly alternates: boolean
+  readonly odd?: ReadonlyArray<Odd>
 }
 
-const blank = (content: Content): boolean =>
-  typeof content === "string" ? content.trim() === "" : content.every((message) => message.content.trim() === "")
+/** Takes one row apart; throws `BadRow` when a field is missing or not what it must be. */
+export type Part = (row: Row) => Parted
+
+export const isBlank = (content: Content): boolean =>
+  typeof content === "string"
+    ? content.trim() === ""
+    : content.every((message) => message.content.trim() === "" && message.tool_calls === undefined)
 
 /** One string for a content. A text and a list of messages never collide: JSON quotes the one and brackets the other. */
 export const contentKey = (content: Content): string => JSON.stringify(content)
 
-const uselessBy = ({ pair, reason }: Parted): Useless | undefined => {
+const uselessBy = ({ example, reason }: Parted): Useless | undefined => {
   if (reason !== undefined) return reason
-  if (blank(pair.chosen)) return "chosen is blank"
-  if (blank(pair.rejected)) return "rejected is blank"
-  return contentKey(pair.chosen) === contentKey(pair.rejected) ? "chosen equals rejected" : undefined
+  for (const [side, answer] of answersOf(example)) if (isBlank(answer)) return `${side} is blank`
+  if ("answer" in example) return undefined
+  return contentKey(example.chosen) === contentKey(example.rejected) ? "chosen equals rejected" : undefined
 }
 
-/** Takes every row apart, drops the useless and notes the odd. */
-export const normalised = <R extends { readonly id: string }>(
-  rows: ReadonlyArray<R>,
-  part: (row: R) => Result.Result<Parted, BadRow>,
-  { file = "rows", onBadRow = "drop" }: NormaliseOptions
-): Result.Result<Normalised, BadRow> => {
-  const pairs: Array<Pair> = []
+const seenIn = (seen: Digests, key: string): boolean => {
+  const before = seen.size
+  seen.add(key)
+  return seen.size === before
+}
+
+/** Takes rows apart one by one, drops the useless and notes the odd. Both functions throw `BadRow`. */
+export const normaliser = (part: Part, { file = "rows", onBadRow = "drop" }: NormaliseOptions) => {
   const dropped: Partial<Record<Useless, Array<string>>> = {}
   const noted: Partial<Record<Odd, Array<string>>> = {}
-  const seen = new Set<string>()
-  for (const row of rows) {
+  const [prompts, wholes] = [digests(), digests()]
+  const take = (row: Row): Example | undefined => {
     const parted = part(row)
-    if (Result.isFailure(parted)) return Result.fail(parted.failure)
-    const { alternates, pair } = parted.success
+    const { example } = parted
     const note = (odd: Odd): void => void (noted[odd] ??= []).push(row.id)
-    if (!alternates) note("turns do not alternate")
-    const reason = uselessBy(parted.success)
+    for (const odd of parted.odd ?? []) note(odd)
+    const reason = uselessBy(parted)
     if (reason !== undefined) {
-      if (onBadRow === "fail") return Result.fail(new BadRow({ file, row: row.id, problem: reason }))
+      if (onBadRow === "fail") throw new BadRow({ file, row: row.id, problem: reason })
       const ids = dropped[reason] ??= []
       ids.push(row.id)
-      continue
+      return undefined
     }
-    const prompt = contentKey(pair.prompt)
-    const whole = `${prompt}${contentKey(pair.chosen)}${contentKey(pair.rejected)}`
-    if (blank(pair.prompt)) note("prompt is blank")
-    if (seen.has(prompt)) note("prompt seen before")
-    if (seen.has(whole)) note("pair seen before")
-    seen.add(prompt).add(whole)
-    pairs.push(pair)
+    const prompt = contentKey(example.prompt)
+    if (isBlank(example.prompt)) note("prompt is blank")
+    if (seenIn(prompts, prompt)) note("prompt seen before")
+    const answers = answersOf(example).map(([, answer]) => contentKey(answer))
+    if (seenIn(wholes, `${prompt}${answers.join("")}`)) note("pair seen before")
+    return example
   }
-  return Result.succeed({ pairs, dropped, noted })
-}
-
-/** The field of a row, which must be there. */
-export const field = (file: string, id: string, row: unknown, name: string): Result.Result<unknown, BadRow> => {
-  if (typeof row !== "object" || row === null) {
-    return Result.fail(new BadRow({ file, row: id, problem: "is no object" }))
-  }
-  const value: unknown = Object.hasOwn(row, name) ? Reflect.get(row, name) : undefined
-  return value === undefined
-    ? Result.fail(new BadRow({ file, row: id, field: name, problem: "is missing" }))
-    : Result.succeed(value)
+  const report: Report = { dropped, noted }
+  return { take, report }
 }
 
 /** Roles in order: an optional system turn, then user and assistant in turn. Conversations with tools are not judged. */
@@ -100,4 +100,46 @@ export const rolesAlternate = (messages: ReadonlyArray<Message>): boolean => {
   const turns = roles[0] === "system" ? roles.slice(1) : roles
   return turns.some((role) => role !== "user" && role !== "assistant") ||
     turns.every((role, index) => role === (index % 2 === 0 ? "user" : "assistant"))
+}
+
+/** Fields of the rows of one file: each throws `BadRow` when the field is not there or not what is asked for. */
+export interface Fields {
+  readonly bad: (row: Row, field: string, problem: string) => BadRow
+  /** Undefined when the row has none, or null. */
+  readonly maybe: (row: Row, name: string) => unknown
+  readonly value: (row: Row, name: string) => unknown
+  readonly text: (row: Row, name: string) => string
+  readonly finite: (row: Row, name: string) => number
+}
+
+const shown = (value: unknown): string => JSON.stringify(value)?.slice(0, 60) ?? "nothing"
+
+export const fieldsOf = (file: string): Fields => {
+  const bad = (row: Row, field: string, problem: string) => new BadRow({ file, row: row.id, field, problem })
+  const maybe = ({ id, row }: Row, name: string): unknown => {
+    if (typeof row !== "object" || row === null) throw new BadRow({ file, row: id, problem: "is no object" })
+    return (Object.hasOwn(row, name) ? Reflect.get(row, name) : undefined) ?? undefined
+  }
+  const value = (row: Row, name: string): unknown => {
+    const found = maybe(row, name)
+    if (found === undefined) throw bad(row, name, "is missing")
+    return found
+  }
+  return {
+    bad,
+    maybe,
+    value,
+    text: (row, name) => {
+      const found = value(row, name)
+      if (typeof found !== "string") throw bad(row, name, `is ${shown(found)}, not text`)
+      return found
+    },
+    finite: (row, name) => {
+      const found = value(row, name)
+      if (typeof found !== "number" || !Number.isFinite(found)) {
+        throw bad(row, name, `is ${shown(found)}, not a finite number`)
+      }
+      return found
+    }
+  }
 }

@@ -1,44 +1,44 @@
-// Rows and pairs as JSONL, one a line, for artifacts. Reading is `readRows`, with the schema of a pair for pairs.
-import { type BadFile, BadRow } from "@penchant/dsl/Errors"
-import { Pair } from "@penchant/dsl/Pair"
+// Rows and examples as JSONL, one a line, for artifacts. Rows are read by `rows.ts`.
+import { BadRow, type DataError } from "@penchant/dsl/Errors"
+import { Example } from "@penchant/dsl/Pair"
 import * as Effect from "effect/Effect"
-import { readRows, type Row } from "./rows.ts"
+import { digests } from "./digests.ts"
+import { type Row, rowBatches, typed } from "./rows.ts"
 
-/** Lines encoded at a time: enough to be fast, few enough that no string nears the engine's limit. */
-const stride = 1024
-
-const encodeLines = (values: ReadonlyArray<unknown>): Uint8Array => {
-  const chunks: Array<Uint8Array> = []
-  for (let at = 0; at < values.length; at += stride) {
-    const lines = values.slice(at, at + stride).map((value) => `${JSON.stringify(value)}\n`)
-    chunks.push(Buffer.from(lines.join(""), "utf8"))
-  }
-  return Buffer.concat(chunks)
-}
+const lines = (values: ReadonlyArray<string>): Uint8Array => Buffer.from(values.map((line) => `${line}\n`).join(""))
 
 /** `rows.jsonl`: the rows themselves; their ids are their numbers, so reading gives the same ids. */
-export const encodeRows = (rows: ReadonlyArray<Row>): Uint8Array => encodeLines(rows.map(({ row }) => row))
+export const encodeRows = (rows: ReadonlyArray<Row>): Uint8Array => lines(rows.map(({ row }) => JSON.stringify(row)))
 
-/** `pairs.jsonl`, fields in one order whatever the order of the objects. */
-export const encodePairs = (pairs: ReadonlyArray<Pair>): Uint8Array =>
-  encodeLines(pairs.map(({ chosen, columns, id, prompt, rejected }) => ({ id, prompt, chosen, rejected, columns })))
+/** An example as a line of `pairs.jsonl`, fields in one order whatever the order of the object. */
+export const exampleLine = (example: Example): string => {
+  const { columns, id, prompt, tools } = example
+  const answers = "answer" in example
+    ? { answer: example.answer }
+    : { chosen: example.chosen, rejected: example.rejected }
+  const implicit = "implicit" in example ? { implicit: example.implicit } : {}
+  return JSON.stringify({ id, prompt, ...answers, columns, ...implicit, ...(tools === undefined ? {} : { tools }) })
+}
 
-/** The pairs of a file, each checked, ids unique. */
-export const readPairs: (path: string) => Effect.Effect<ReadonlyArray<Pair>, BadFile | BadRow> = Effect.fnUntraced(
-  function*(path) {
-    const rows = yield* readRows(path, Pair)
-    const seen = new Set<string>()
-    for (const { id, row } of rows) {
-      if (seen.has(row.id)) {
-        return yield* new BadRow({
-          file: path,
-          row: id,
-          field: "id",
-          problem: `"${row.id}" is the id of an earlier pair`
-        })
-      }
+export const encodePairs = (examples: ReadonlyArray<Example>): Uint8Array => lines(examples.map(exampleLine))
+
+/** The examples of a file in batches, each checked, ids unique. Throws `BadFile` and `BadRow`. */
+export async function* pairBatches(path: string, signal: AbortSignal): AsyncGenerator<ReadonlyArray<Example>> {
+  const seen = digests()
+  for await (const batch of rowBatches([path], Example, signal)) {
+    yield batch.map(({ id, row }) => {
+      const before = seen.size
       seen.add(row.id)
-    }
-    return rows.map(({ row }) => row)
+      if (seen.size > before) return row
+      throw new BadRow({ file: path, row: id, field: "id", problem: `"${row.id}" is the id of an earlier pair` })
+    })
   }
-)
+}
+
+/** All examples of a file, at once. */
+export const readPairs = (path: string): Effect.Effect<ReadonlyArray<Example>, DataError> =>
+  typed(async (signal) => {
+    const all: Array<Example> = []
+    for await (const batch of pairBatches(path, signal)) for (const example of batch) all.push(example)
+    return all
+  }).pipe(Effect.catchTag("StoreError", Effect.die))

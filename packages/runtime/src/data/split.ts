@@ -1,7 +1,7 @@
 // Disjoint parts of a set of pairs. What belongs together stays in one part; which part is decided by a hash of the seed
 // and of what the pair is about, never by its place in the file, so that added rows move few others.
 import { BadFile } from "@penchant/dsl/Errors"
-import type { Pair } from "@penchant/dsl/Pair"
+import type { Example } from "@penchant/dsl/Pair"
 import type { Size, SplitOptions as Words } from "@penchant/dsl/Split"
 import * as Result from "effect/Result"
 import { hash } from "node:crypto"
@@ -23,7 +23,7 @@ export interface SplitOptions {
 }
 
 /** The first thing a person said: the first user message, or the first "Human:" turn of a transcript, or the whole prompt. */
-export const firstTurn = ({ prompt }: Pair): string => {
+export const firstTurn = ({ prompt }: Example): string => {
   if (typeof prompt !== "string") {
     return prompt.find(({ role }) => role === "user")?.content.trim() ?? contentKey(prompt)
   }
@@ -31,14 +31,14 @@ export const firstTurn = ({ prompt }: Pair): string => {
   return (turn?.[1] ?? prompt).trim()
 }
 
-const keys: { readonly [B in SplitBy]: (pair: Pair) => string } = {
+const keys: { readonly [B in SplitBy]: (pair: Example) => string } = {
   firstTurn,
   prompt: ({ prompt }) => contentKey(prompt),
   row: ({ id }) => id
 }
 
 /** Indices of the pairs, grouped by key, the groups in the order of their hash. */
-const groupsOf = (pairs: ReadonlyArray<Pair>, by: SplitBy, seed: number): ReadonlyArray<ReadonlyArray<number>> => {
+const groupsOf = (pairs: ReadonlyArray<Example>, by: SplitBy, seed: number): ReadonlyArray<ReadonlyArray<number>> => {
   const groups = new Map<string, Array<number>>()
   for (const [index, pair] of pairs.entries()) {
     const key = keys[by](pair)
@@ -90,10 +90,10 @@ const countsOf = (
  * The parts by name, in the order of the data. Parts are filled in the order written, each with the first groups that
  * still fit: a count is met exactly unless only larger groups are left, and never exceeded.
  */
-export const splitPairs = (
-  pairs: ReadonlyArray<Pair>,
+export const splitPairs = <E extends Example>(
+  pairs: ReadonlyArray<E>,
   { by = "firstTurn", parts, seed = 0 }: SplitOptions
-): Result.Result<Readonly<Record<string, ReadonlyArray<Pair>>>, BadFile> =>
+): Result.Result<Readonly<Record<string, ReadonlyArray<E>>>, BadFile> =>
   Result.flatMap(countsOf(pairs.length, parts), (counts) => {
     let left = groupsOf(pairs, by, seed)
     const taken = new Map<string, ReadonlyArray<number>>()
@@ -126,8 +126,9 @@ export const splitPairs = (
   })
 
 /** The first `count` pairs in the order of the data; all of them when there are fewer. */
-export const first = (pairs: ReadonlyArray<Pair>, count: number): ReadonlyArray<Pair> => pairs.slice(0, count)
+export const first = <E extends Example>(pairs: ReadonlyArray<E>, count: number): ReadonlyArray<E> =>
+  pairs.slice(0, count)
 
 /** `count` pairs drawn by the hash of seed and row, in the order of the data; all of them when there are fewer. */
-export const sample = (pairs: ReadonlyArray<Pair>, count: number, seed = 0): ReadonlyArray<Pair> =>
+export const sample = <E extends Example>(pairs: ReadonlyArray<E>, count: number, seed = 0): ReadonlyArray<E> =>
   groupsOf(pairs, "row", seed).slice(0, count).flat().toSorted((a, b) => a - b).map((index) => pairs[index]!)

@@ -15,8 +15,8 @@ export type Left =
 export interface Fitted {
   readonly _tag: "Fitted"
   readonly prompt: ReadonlyArray<number>
-  readonly chosen: ReadonlyArray<number>
-  readonly rejected: ReadonlyArray<number>
+  /** By side. */
+  readonly answers: ReadonlyArray<ReadonlyArray<number>>
 }
 export type Fit =
   | Fitted
@@ -37,39 +37,39 @@ const equal = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
   a.length === b.length && a.every((id, index) => id === b[index])
 
 /** Nothing to learn from: no token to predict, none to predict from, or the same tokens on both sides. */
-const checked = (
-  prompt: ReadonlyArray<number>,
-  chosen: ReadonlyArray<number>,
-  rejected: ReadonlyArray<number>
-): Fit => {
-  if (prompt.length === 0 || chosen.length === 0 || rejected.length === 0) return left("no tokens")
-  return equal(chosen, rejected) ? left("answers equal in tokens") : { _tag: "Fitted", prompt, chosen, rejected }
+const checked = (prompt: ReadonlyArray<number>, answers: ReadonlyArray<ReadonlyArray<number>>): Fit => {
+  if (prompt.length === 0 || answers.some((ids) => ids.length === 0)) return left("no tokens")
+  const [first, ...others] = answers
+  return others.some((ids) => equal(first!, ids))
+    ? left("answers equal in tokens")
+    : { _tag: "Fitted", prompt, answers }
 }
 
-/** Fits one pair into `maxLength`. */
+/** Fits one example into `maxLength`. */
 export const fit = (encoded: Encoded, { allowCut, maxLength, truncation }: FitOptions): Fit => {
   const { prompt } = encoded
-  const [chosen, rejected] = [encoded.chosen.ids, encoded.rejected.ids]
-  const longer = Math.max(chosen.length, rejected.length)
-  if (prompt.length + longer <= maxLength) return checked(prompt, chosen, rejected)
+  const answers = encoded.answers.map(({ ids }) => ids)
+  const lengths = answers.map((ids) => ids.length)
+  const longest = Math.max(...lengths)
+  if (prompt.length + longest <= maxLength) return checked(prompt, answers)
   switch (truncation) {
     case "drop":
       return left("longer than maxLength")
     case "fail":
-      return { _tag: "TooLong", length: prompt.length + longer }
+      return { _tag: "TooLong", length: prompt.length + longest }
     case "leftOfPrompt": {
       const head = encoded.head()
       if (head === undefined) return left("system turn not found")
       // At least one token of what was asked must remain: an answer to nothing teaches nothing.
-      const tail = maxLength - longer - head
+      const tail = maxLength - longest - head
       if (tail < 1) return left("no room for the prompt")
-      return checked([...prompt.slice(0, head), ...prompt.slice(prompt.length - tail)], chosen, rejected)
+      return checked([...prompt.slice(0, head), ...prompt.slice(prompt.length - tail)], answers)
     }
     case "endOfAnswer": {
       const room = maxLength - prompt.length
       if (room < 1) return left("no room for an answer")
-      if (!allowCut && Math.min(chosen.length, rejected.length) <= room) return left("only one answer cut")
-      return checked(prompt, chosen.slice(0, room), rejected.slice(0, room))
+      if (!allowCut && Math.min(...lengths) <= room) return left("only one answer cut")
+      return checked(prompt, answers.map((ids) => ids.slice(0, room)))
     }
   }
 }

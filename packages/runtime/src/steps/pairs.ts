@@ -1,37 +1,56 @@
-// Rows become preference pairs; what was of no use is listed by row id in report.json.
+// Rows become preference pairs, one batch after the other; what was of no use is listed by row id in report.json.
+import type { Format } from "@penchant/dsl/Normalise"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as path from "node:path"
-import { normaliseHh } from "../data/normaliseHh.ts"
-import { normalisePlain } from "../data/normalisePlain.ts"
-import { readRows } from "../data/rows.ts"
-import { encodePairs } from "../data/rowsFile.ts"
+import { writeLines } from "../data/linesFile.ts"
+import { normaliserOf } from "../data/normalisers.ts"
+import { rowBatches, typed } from "../data/rows.ts"
+import { exampleLine } from "../data/rowsFile.ts"
 import { folderOf, json, parametersOf } from "./files.ts"
 import type { Implementation } from "./Implementation.ts"
 
+const formats: Record<Format, Format> = {
+  hh: "hh",
+  implicit: "implicit",
+  plain: "plain",
+  sharegpt: "sharegpt",
+  tldr: "tldr",
+  ultrafeedback: "ultrafeedback",
+  unpaired: "unpaired"
+}
+
 const Parameters = Schema.Struct({
-  format: Schema.Literals(["hh", "plain"]),
+  format: Schema.Literals(Object.values(formats)),
   onBadRow: Schema.Literals(["drop", "fail"]),
-  columns: Schema.optionalKey(Schema.Array(Schema.String))
+  columns: Schema.Array(Schema.String)
 })
 
 export const pairs: Implementation = {
   computes: false,
   run: Effect.fn("pairs")(function*(job) {
-    const { columns = [], format, onBadRow } = parametersOf(job, Parameters)
-    const rows = yield* readRows(path.join(yield* folderOf(job, "rows"), "rows.jsonl"))
+    const { format, ...options } = parametersOf(job, Parameters)
+    const rows = path.join(yield* folderOf(job, "rows"), "rows.jsonl")
     const from = job.step.inputs["rows"]!
-    const options = { file: from.sources["file"] ?? from.title, onBadRow }
-    const { dropped, noted, pairs } = yield* Effect.fromResult(
-      format === "hh" ? normaliseHh(rows, options) : normalisePlain(rows, { ...options, columns })
+    const { report, take } = normaliserOf(format, { ...options, file: from.sources["file"] ?? from.title })
+    const at = path.join(job.scratch, "pairs.jsonl")
+    let read = 0
+    const count = yield* typed((signal) =>
+      writeLines(
+        at,
+        async function*() {
+          for await (const batch of rowBatches([rows], undefined, signal)) {
+            read += batch.length
+            yield batch.map(take).filter((example) => example !== undefined)
+          }
+        }(),
+        exampleLine
+      )
     )
     return {
       kind: "Pairs",
-      meta: { count: pairs.length, dropped },
-      files: {
-        "pairs.jsonl": encodePairs(pairs),
-        "report.json": json({ rows: rows.length, pairs: pairs.length, dropped, noted })
-      }
+      meta: { count, dropped: report.dropped },
+      files: { "pairs.jsonl": { path: at }, "report.json": json({ rows: read, pairs: count, ...report }) }
     }
   })
 }

@@ -1,5 +1,6 @@
 // The preference pairs that ship, read once for the tests that need real data.
-import { normaliseHh } from "@penchant/runtime/data/normaliseHh"
+import type { Pair } from "@penchant/dsl/Pair"
+import { normalise } from "@penchant/runtime/data/normalisers"
 import { readRows } from "@penchant/runtime/data/rows"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -12,4 +13,5 @@ export const minimind = fileURLToPath(new URL("../references/tokenizers/minimind
 export const reference = (name: string): string => fileURLToPath(new URL(`../references/${name}`, import.meta.url))
 
 export const rows = await Effect.runPromise(readRows(file))
-export const normalised = Result.getOrThrow(normaliseHh(rows, { file }))
+const { pairs, ...report } = Result.getOrThrow(normalise("hh", rows, { file }))
+export const normalised = { ...report, pairs: pairs as ReadonlyArray<Pair> }

@@ -2,7 +2,8 @@ import type { Pair } from "@penchant/dsl/Pair"
 import type { Truncation } from "@penchant/dsl/Tokenise"
 import type { TokenGroups } from "@penchant/runtime/compute/Batch"
 import { promptIds } from "@penchant/runtime/data/boundary"
-import { tokenisePairs, type TokenisePairsOptions } from "@penchant/runtime/data/tokenise"
+import { tokenisePairs } from "@penchant/runtime/data/tokenise"
+import type { TokeniseOptions } from "@penchant/runtime/data/tokenisePart"
 import { loadTokenizer, type Tokenizer } from "@penchant/runtime/data/tokenizer"
 import { unsound } from "@penchant/runtime/data/tokensFile"
 import * as Effect from "effect/Effect"
@@ -28,12 +29,12 @@ const variant = async (name: string, changes: Readonly<Record<string, unknown>>)
   return load(folder)
 }
 
-const run = (pairs: ReadonlyArray<Pair>, tokenizer: Tokenizer, options: Partial<TokenisePairsOptions> = {}) =>
+const run = (pairs: ReadonlyArray<Pair>, tokenizer: Tokenizer, options: Partial<TokeniseOptions> = {}) =>
   Effect.runPromise(tokenisePairs(pairs, tokenizer, { maxLength: 10_000, truncation: "drop", ...options }))
 const failure = async (
   pairs: ReadonlyArray<Pair>,
   tokenizer: Tokenizer,
-  options: Partial<TokenisePairsOptions> = {}
+  options: Partial<TokeniseOptions> = {}
 ) => {
   const result = await Effect.runPromise(
     Effect.result(tokenisePairs(pairs, tokenizer, { maxLength: 10_000, truncation: "drop", ...options }))
@@ -205,7 +206,7 @@ describe("truncation of the pairs that ship, at 384 tokens", () => {
   )
 
   it("counts every reason", async () => {
-    const counts = async (options: Partial<TokenisePairsOptions>): Promise<Record<string, number>> => {
+    const counts = async (options: Partial<TokeniseOptions>): Promise<Record<string, number>> => {
       const { dropped, kept } = (await run(normalised.pairs, stories, { maxLength, ...options })).report
       return { kept, ...Object.fromEntries(Object.entries(dropped).map(([reason, ids]) => [reason, ids.length])) }
     }
