@@ -25,6 +25,7 @@ import {
   tokenise,
   train,
   trajectory,
+  UnpairedRow,
   withPolicy,
   Workspace,
   zip
@@ -259,3 +260,15 @@ compare(study("scores", grid({ seed: [0] }), () => evaluate(base, [benchmark.gsm
   metric: "gsm8kStrict",
   rows: "seed"
 })
+// rows of one shape, normalised as another
+const liked = normalise.unpaired(Dataset.file("liked.jsonl", UnpairedRow))
+normalise.ultrafeedback(Dataset.hub("HuggingFaceH4/ultrafeedback_binarized", { split: "train_prefs" }))
+normalise.tldr(Dataset.hub("openai/summarize_from_feedback", { split: "train" }))
+// @ts-expect-error rows of HH have no scores
+normalise.ultrafeedback(Dataset.file("hh.jsonl", HhRow))
+// @ts-expect-error transcripts are no turns
+normalise.sharegpt(Dataset.file("hh.jsonl", HhRow))
+// @ts-expect-error a loss over pairs needs two answers
+train(dpo(), { model: base, data: tokenise(liked, base, { maxLength: 512 }) })
+// @ts-expect-error a split's name is due
+Dataset.folder("hh-rlhf", HhRow, {})

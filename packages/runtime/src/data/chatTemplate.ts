@@ -72,7 +72,6 @@ const globals: Readonly<Record<string, unknown>> = {
   raise_exception: (text: string): never => {
     throw new Error(text)
   },
-  tools: null,
   documents: null,
   ...Object.fromEntries(Object.entries(strips).map(([method, own]) => [stripName(method), own]))
 }
@@ -99,7 +98,7 @@ export const chatTemplate = (
             for (const [name, value] of Object.entries({ ...globals, ...tokens })) environment.set(name, value)
             // Plain copies: the interpreter refuses objects it does not know.
             environment.set("messages", messages.map((message) => ({ ...message })))
-            if (tools !== undefined) environment.set("tools", tools)
+            environment.set("tools", tools ?? null)
             environment.set("add_generation_prompt", generate)
             const rendered = new Interpreter(environment).run(program)
             if (rendered.type !== "StringValue") throw new Error(`gave a ${rendered.type}`)

@@ -49,7 +49,7 @@ describe("ultrafeedback", () => {
   })
 
   it("reads the mirror without a prompt by its turns, to the same pairs", () => {
-    const rows = prefs.map(({ row: { prompt: _, ...row } }) => row)
+    const rows = prefs.map(({ row }) => ({ ...row, prompt: undefined }))
     assert.deepStrictEqual(all("ultrafeedback", rows).pairs, all("ultrafeedback", prefs.map(({ row }) => row)).pairs)
   })
 

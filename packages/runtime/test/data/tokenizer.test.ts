@@ -194,12 +194,20 @@ describe("chatTemplate", () => {
   const rendered: ReadonlyArray<Rendered> = JSON.parse(
     readFileSync(reference("tokenizers/chat-template-vectors.json"), "utf8")
   )
+  const withTools: ReadonlyArray<Rendered & { readonly tools: ReadonlyArray<unknown> }> = JSON.parse(
+    readFileSync(reference("tokenizers/tools-template-vectors.json"), "utf8")
+  )
 
   it("renders as transformers does", () => {
     assert.strictEqual(rendered.length, 12)
     for (const { add_generation_prompt, messages, rendered: expected, tokenizer } of rendered) {
       const template = Result.getOrThrow(tokenizers[tokenizer].chatTemplate())
       assert.strictEqual(Result.getOrThrow(template.render(messages, add_generation_prompt)), expected)
+    }
+    assert.strictEqual(withTools.length, 3)
+    for (const { add_generation_prompt, messages, rendered: expected, tokenizer, tools } of withTools) {
+      const template = Result.getOrThrow(tokenizers[tokenizer].chatTemplate())
+      assert.strictEqual(Result.getOrThrow(template.render(messages, add_generation_prompt, tools)), expected)
     }
   })
 
