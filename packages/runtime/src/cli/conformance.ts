@@ -42,7 +42,10 @@ export const conformance = Command.make(
   { folder, model, engine, set, json },
   (flags) =>
     Effect.gen(function*() {
-      const { engine: name, threads } = yield* runtimeOptions({ ...flags, home: undefined })
+      const options = yield* runtimeOptions({
+        ...flags,
+        home: undefined
+      })
       const [{ conformance: recompute }, { layer }] = yield* Effect.promise(() =>
         Promise.all([import("../evaluation/conformance/conformance.ts"), import("../compute/Engines.ts")])
       )
@@ -50,10 +53,10 @@ export const conformance = Command.make(
         folder: path.resolve(flags.folder),
         model: path.resolve(flags.model)
       }).pipe(
-        Effect.provide(Layer.merge(layer(flags.engine, threads === undefined ? {} : { threads }), Bars.layer))
+        Effect.provide(Layer.merge(layer(flags.engine, options), Bars.layer))
       )
       const failed = checks.filter(({ pass }) => !pass).map(({ name }) => name)
-      if (flags.json) printJson({ engine: name, checks, skipped })
+      if (flags.json) printJson({ engine: flags.engine, checks, skipped })
       else {
         print(table(
           ["check", "error", "tolerance", ""],

@@ -8,6 +8,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { backends, type EngineName } from "../compute/backends.ts"
+import { defaultEngine } from "../compute/defaultEngine.ts"
 import { Engine } from "../compute/Engine.ts"
 import { layer } from "../compute/Engines.ts"
 import { homeDirectory } from "../platform/home.ts"
@@ -18,6 +19,8 @@ interface Check {
   readonly name: string
   readonly ok: boolean
   readonly found: string
+  /** More about it, a line each. */
+  readonly details?: ReadonlyArray<string>
   readonly remedy?: string
 }
 
@@ -29,6 +32,11 @@ const remedies: { readonly [E in EngineName]: string } = {
   torch: "only needed for --engine torch: install PyTorch, or set LIBTORCH to the folder of an installed one"
 }
 
+/** What there is to say of an engine that runs, beyond its numerics. */
+const details: { readonly [E in EngineName]?: () => Promise<ReadonlyArray<string>> } = {
+  torch: async () => (await import("../compute/torch/describe.ts")).describe()
+}
+
 const engine = (name: EngineName): Effect.Effect<Check> =>
   Effect.gen(function*() {
     const exit = yield* Effect.exit(
@@ -36,7 +44,13 @@ const engine = (name: EngineName): Effect.Effect<Check> =>
     )
     if (Exit.isSuccess(exit)) {
       const { compute, determinism, loss, version } = exit.value
-      return { name: `engine ${name}`, ok: true, found: `${version}, ${compute}, ${determinism}, loss ${loss}` }
+      const more = details[name]
+      return {
+        name: `engine ${name}`,
+        ok: true,
+        found: `${version}, ${compute}, ${determinism}, loss ${loss}`,
+        ...(more === undefined ? {} : { details: yield* Effect.promise(more) })
+      }
     }
     return {
       name: `engine ${name}`,
@@ -96,11 +110,13 @@ export const doctor = Command.make("doctor", { json }, ({ json }) =>
         found: `${memory.toFixed(1)} GiB, ${(os.freemem() / 2 ** 30).toFixed(1)} free`
       },
       writable(homeDirectory()),
-      ...engines
+      ...engines,
+      { name: "default engine", ok: true, found: yield* Effect.promise(defaultEngine) }
     ]
     if (json) return printJson(checks)
-    for (const { found, name, ok, remedy } of checks) {
+    for (const { details = [], found, name, ok, remedy } of checks) {
       print(`${ok ? "✓" : "✗"} ${name.padEnd(18)} ${found}`)
+      for (const line of details) print(`  ${"".padEnd(18)} ${line}`)
       if (remedy !== undefined) print(`  ${"".padEnd(18)} → ${remedy}`)
     }
   })).pipe(Command.withDescription("Say which engines run here, and what to do about those that do not"))

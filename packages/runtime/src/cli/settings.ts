@@ -4,6 +4,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { defaultEngine } from "../compute/defaultEngine.ts"
 import type { EngineName } from "../compute/Engines.ts"
 import type { RuntimeOptions } from "../Runtime.ts"
 
@@ -23,10 +24,12 @@ export const file = Argument.String("file").pipe(
   Argument.withDescription("A pipeline file, such as pipelines/quickstart.ts")
 )
 export const engine = Flag.Literals("engine", engines).pipe(
-  Flag.withDefault("onnx" as const),
   Flag.withDescription(
-    "What computes: onnx (CPU, float32), torch (an installed PyTorch on the CPU, float32) or reference (plain TypeScript, float64, slow)"
-  )
+    "What computes: onnx (CPU, float32), torch (an installed PyTorch, float32) or reference (plain TypeScript, float64, "
+      + "slow); default torch on a CUDA GPU that an installed PyTorch can use, else onnx"
+  ),
+  Flag.optional,
+  Flag.mapEffect(Option.match({ onNone: () => Effect.promise(defaultEngine), onSome: Effect.succeed }))
 )
 export const home = Flag.String("home").pipe(
   Flag.optional,
@@ -34,16 +37,17 @@ export const home = Flag.String("home").pipe(
 )
 export const set = Flag.KeyValuePair("set").pipe(
   Flag.withDefault({} as Record<string, string>),
-  Flag.withDescription("threads, retries, timeout, checkpointEvery or checkpointSeconds, as name=value")
+  Flag.withDescription("threads, device, retries, timeout, checkpointEvery or checkpointSeconds, as name=value")
 )
 
-/** name -> where it goes; all are positive numbers. */
+/** name -> where it goes and what it is. A device is cpu, cuda or cuda:1. */
 const settable = {
-  threads: "engine",
-  retries: "policy",
-  timeout: "policy",
-  checkpointEvery: "policy",
-  checkpointSeconds: "policy"
+  threads: { at: "engine", a: "number" },
+  device: { at: "engine", a: "text" },
+  retries: { at: "policy", a: "number" },
+  timeout: { at: "policy", a: "number" },
+  checkpointEvery: { at: "policy", a: "number" },
+  checkpointSeconds: { at: "policy", a: "number" }
 } as const
 
 const isSettable = (name: string): name is keyof typeof settable => Object.hasOwn(settable, name)
@@ -54,29 +58,24 @@ export const runtimeOptions = Effect.fnUntraced(function*(flags: {
   readonly home: Option.Option<string> | undefined
   readonly set: Readonly<Record<string, string>>
 }) {
-  const policy: Record<string, number> = {}
-  let threads: number | undefined
+  const options: Record<"engine" | "policy", Record<string, number | string>> = { engine: {}, policy: {} }
   for (const [name, text] of Object.entries(flags.set)) {
-    const setting = `${name}=${text}`
+    const refuse = (problem: string) => new BadSetting({ setting: `${name}=${text}`, problem })
     if (!isSettable(name)) {
-      return yield* new BadSetting({
-        setting,
-        problem: `only ${
-          Object.keys(settable).join(", ")
-        } can be set here; what decides a result belongs in the pipeline file`
-      })
+      const names = Object.keys(settable).join(", ")
+      return yield* refuse(`only ${names} can be set here; what decides a result belongs in the pipeline file`)
     }
+    if (name === "device" && flags.engine !== "torch") return yield* refuse(`engine ${flags.engine} has no devices`)
     const value = Number(text)
-    if (!Number.isFinite(value) || value < 0 || text.trim() === "") {
-      return yield* new BadSetting({ setting, problem: "not a number" })
+    if (settable[name].a === "number" && (!Number.isFinite(value) || value < 0 || text.trim() === "")) {
+      return yield* refuse("not a number")
     }
-    if (settable[name] === "engine") threads = value
-    else policy[name] = value
+    options[settable[name].at][name] = settable[name].a === "number" ? value : text
   }
   return {
     engine: flags.engine,
     ...(flags.home !== undefined && Option.isSome(flags.home) ? { home: flags.home.value } : {}),
-    ...(threads === undefined ? {} : { threads }),
-    ...(Object.keys(policy).length === 0 ? {} : { policy })
+    ...options.engine,
+    ...(Object.keys(options.policy).length === 0 ? {} : { policy: options.policy })
   } satisfies RuntimeOptions as RuntimeOptions
 })

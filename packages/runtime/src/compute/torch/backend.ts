@@ -8,6 +8,7 @@ import { planned } from "../footprint.ts"
 import type { Gradient } from "../gradient.ts"
 import type { Value } from "../Graph.ts"
 import { numerics } from "../numerics.ts"
+import { cudaDevices } from "./cuda.ts"
 import { discover, type Installation } from "./discovery.ts"
 import { type Device, isOutOfMemory, load } from "./native.ts"
 import { parametersOf } from "./Parameters.ts"
@@ -15,11 +16,20 @@ import { type Run, startRun, tablesOf } from "./Run.ts"
 import { schemasIn } from "./schemas.ts"
 import { type Torch, torchOf } from "./Torch.ts"
 
-const deviceOf = (name: string | undefined): Device => {
-  if (name === undefined || name === "cpu") return { kind: "cpu" }
-  const cuda = /^cuda(?::(\d+))?$/.exec(name)
-  if (cuda === null) throw new Error(`no device "${name}": use cpu, cuda or cuda:1`)
-  return { kind: "cuda", index: Number(cuda[1] ?? 0) }
+/** The device asked for; when none is, the first GPU that this torch can use, else the CPU. */
+const deviceOf = (name: string | undefined, { cuda, version }: Installation): Device => {
+  if (name === "cpu" || (name === undefined && !cuda)) return { kind: "cpu" }
+  const asked = /^cuda(?::(\d+))?$/.exec(name ?? "cuda")
+  if (asked === null) throw new Error(`no device "${name}": use cpu, cuda or cuda:1`)
+  if (!cuda) throw new Error(`torch ${version} is built without CUDA: install a CUDA build, or ask for the device cpu`)
+  const devices = cudaDevices()
+  if ("problem" in devices) {
+    if (name === undefined) return { kind: "cpu" }
+    throw new Error(`device ${name}: ${devices.problem}; ${devices.remedy}`)
+  }
+  const index = Number(asked[1] ?? 0)
+  if (index >= devices.length) throw new Error(`device ${name}: there are ${devices.length} (cuda:0 is the first)`)
+  return { kind: "cuda", index }
 }
 
 /** Runs a call into libtorch; what says that there was no room becomes `NoRoom`. */
@@ -115,12 +125,7 @@ const schemasOf = ({ schemas, version }: Installation) => {
 export const start: BackendModule["start"] = async ({ device: name, threads }) => {
   const installation = discover()
   if ("problem" in installation) throw new Error(`${installation.problem}: ${installation.remedy}`)
-  const device = deviceOf(name)
-  if (device.kind === "cuda" && !installation.cuda) {
-    throw new Error(
-      `torch ${installation.version} is built without CUDA: install a CUDA build, or ask for the device cpu`
-    )
-  }
+  const device = deviceOf(name, installation)
   const native = load(installation, device)
   native.noGrad()
   if (threads !== undefined) native.setThreads(threads)
