@@ -5,14 +5,23 @@
 import type { Add } from "./operations/add.ts"
 import type { Attention } from "./operations/attention.ts"
 import type { AttentionBackward } from "./operations/attentionBackward.ts"
+import type { Columns } from "./operations/columns.ts"
 import type { Embedding } from "./operations/embedding.ts"
 import type { GatherRows } from "./operations/gatherRows.ts"
+import type { Gelu } from "./operations/gelu.ts"
+import type { GeluBackward } from "./operations/geluBackward.ts"
+import type { LayerNorm } from "./operations/layerNorm.ts"
+import type { LayerNormBackward } from "./operations/layerNormBackward.ts"
 import type { Mm } from "./operations/mm.ts"
+import type { Multiply } from "./operations/multiply.ts"
 import type { RmsNorm } from "./operations/rmsNorm.ts"
 import type { RmsNormBackward } from "./operations/rmsNormBackward.ts"
 import type { Rope } from "./operations/rope.ts"
+import type { Scale } from "./operations/scale.ts"
 import type { ScatterAddRows } from "./operations/scatterAddRows.ts"
 import { shapes } from "./operations/shapes.ts"
+import type { SoftCap } from "./operations/softCap.ts"
+import type { SpreadColumns } from "./operations/spreadColumns.ts"
 import type { SumRows } from "./operations/sumRows.ts"
 import type { Swiglu } from "./operations/swiglu.ts"
 import type { SwigluBackward } from "./operations/swigluBackward.ts"
@@ -63,13 +72,22 @@ export interface Operations {
   readonly add: Add
   readonly attention: Attention
   readonly attentionBackward: AttentionBackward
+  readonly columns: Columns
   readonly embedding: Embedding
   readonly gatherRows: GatherRows
+  readonly gelu: Gelu
+  readonly geluBackward: GeluBackward
+  readonly layerNorm: LayerNorm
+  readonly layerNormBackward: LayerNormBackward
   readonly mm: Mm
+  readonly multiply: Multiply
   readonly rmsNorm: RmsNorm
   readonly rmsNormBackward: RmsNormBackward
   readonly rope: Rope
+  readonly scale: Scale
   readonly scatterAddRows: ScatterAddRows
+  readonly softCap: SoftCap
+  readonly spreadColumns: SpreadColumns
   readonly sumRows: SumRows
   readonly swiglu: Swiglu
   readonly swigluBackward: SwigluBackward

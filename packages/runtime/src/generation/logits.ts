@@ -16,7 +16,9 @@ export const logitsOf = ({ graph }: Forward): LogitsGraph => {
   if (node === undefined) throw new Error("the model's graph ends in no tokenLogProb")
   const { head, hidden } = node.inputs
   const build = builder(graph)
-  const logits = build.emit("mm", { a: hidden, b: head, accumulator: undefined }, { transA: false, transB: true }).y
+  const { softCap: cap } = node.attributes
+  const plain = build.emit("mm", { a: hidden, b: head, accumulator: undefined }, { transA: false, transB: true }).y
+  const logits = cap === undefined ? plain : build.emit("softCap", { x: plain }, { cap }).y
   const { nodes } = build.finish([])
   return {
     graph: { ...graph, nodes: [...graph.nodes.filter((each) => each !== node), ...nodes], outputs: [logits] },

@@ -3,9 +3,17 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Architecture, type ConfigProblem, type Family, firstProblem } from "./Family.ts"
 import { llama } from "./llama.ts"
+import { mistral } from "./mistral.ts"
+import { phi3 } from "./phi3.ts"
+import { qwen2 } from "./qwen2.ts"
+import { qwen3 } from "./qwen3.ts"
 
 export const families: Readonly<Record<string, Family>> = {
-  LlamaForCausalLM: llama
+  LlamaForCausalLM: llama,
+  MistralForCausalLM: mistral,
+  Phi3ForCausalLM: phi3,
+  Qwen2ForCausalLM: qwen2,
+  Qwen3ForCausalLM: qwen3
 }
 
 const Named = Schema.Struct({ architectures: Schema.NonEmptyArray(Schema.String) })

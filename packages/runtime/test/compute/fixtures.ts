@@ -59,23 +59,46 @@ export const modelOf = (dir: URL): ModelState => {
   }
 }
 
+const llamaSizes = {
+  vocab_size: 23,
+  hidden_size: 12,
+  intermediate_size: 10,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  head_dim: 6,
+  max_position_embeddings: 128,
+  rms_norm_eps: 1e-5
+}
+
+/** A small config of each family but Llama, 2 layers and 23 tokens, where windows are shorter than the batches of tests. */
+export const tinyFamilies: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  mistral: { architectures: ["MistralForCausalLM"], ...llamaSizes, num_key_value_heads: 1, sliding_window: 4 },
+  phi3: { architectures: ["Phi3ForCausalLM"], ...llamaSizes, sliding_window: 7, partial_rotary_factor: 0.7 },
+  qwen2: {
+    architectures: ["Qwen2ForCausalLM"],
+    ...llamaSizes,
+    tie_word_embeddings: true,
+    use_sliding_window: true,
+    sliding_window: 3,
+    max_window_layers: 1
+  },
+  qwen3: { architectures: ["Qwen3ForCausalLM"], ...llamaSizes, attention_bias: true }
+}
+
 /** A small Llama with random weights: grouped queries, 2 layers. */
-export const tinyLlama = (seed: number, config: Readonly<Record<string, unknown>> = {}): ModelState => {
-  const next = random(seed)
-  const full = {
+export const tinyLlama = (seed: number, config: Readonly<Record<string, unknown>> = {}): ModelState =>
+  randomModel(seed, {
     architectures: ["LlamaForCausalLM"],
-    vocab_size: 23,
-    hidden_size: 12,
-    intermediate_size: 10,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    head_dim: 6,
+    ...llamaSizes,
     max_position_embeddings: 64,
-    rms_norm_eps: 1e-5,
     tie_word_embeddings: true,
     ...config
-  }
+  })
+
+/** Random weights for a config: norms and biases about 1. */
+export const randomModel = (seed: number, full: Readonly<Record<string, unknown>>): ModelState => {
+  const next = random(seed)
   const { tensors } = Result.getOrThrow(architecture(full))
   const values = tensors.flatMap(({ shape }) =>
     Array.from(

@@ -4,7 +4,18 @@ import type { Backend } from "../../src/compute/Backend.ts"
 import { pack } from "../../src/compute/Batch.ts"
 import type { ModelState } from "../../src/compute/Engine.ts"
 import { start as startOracle } from "../../src/compute/reference/backend.ts"
-import { type Group, modelOf, random, readJson, references, stories, tinyLlama, tokenGroups } from "./fixtures.ts"
+import {
+  type Group,
+  modelOf,
+  random,
+  randomModel,
+  readJson,
+  references,
+  stories,
+  tinyFamilies,
+  tinyLlama,
+  tokenGroups
+} from "./fixtures.ts"
 
 const vocabulary = 23
 
@@ -46,6 +57,8 @@ interface Pair {
 export const pairs = (list: ReadonlyArray<Pair>): ReadonlyArray<Group> =>
   list.map((p) => ({ prompt: p.prompt_ids, branches: [p.chosen_ids, p.rejected_ids] }))
 
+const families = Object.entries(tinyFamilies).map(([name, config], seed) => [name, randomModel(seed, config)] as const)
+
 /** Registers the tests of one engine. */
 export const float32Engine = (backend: Backend): void => {
   const oracle = startOracle({})
@@ -68,18 +81,16 @@ export const float32Engine = (backend: Backend): void => {
     assert.deepStrictEqual(await gradients(true), plain)
   })
   describe("against the oracle", () => {
-    for (let seed = 0; seed < 8; seed++) {
-      it(`log-probabilities and gradients of random batches, seed ${seed}`, async () => {
+    const llamas = Array.from({ length: 8 }, (_, seed) => {
+      const heads = seed % 3 === 0 ? { num_attention_heads: 4, num_key_value_heads: 4 } : {}
+      // narrow and wide heads: engines may compute them by different means
+      const width = seed % 2 === 0 ? {} : { head_dim: 40 }
+      const config = { tie_word_embeddings: seed % 2 === 0, max_position_embeddings: 128, ...heads, ...width }
+      return [`seed ${seed}`, tinyLlama(seed, config)] as const
+    })
+    for (const [seed, [name, model]] of [...llamas, ...families].entries()) {
+      it(`log-probabilities and gradients of random batches, ${name}`, async () => {
         const batch = batchOf(groupsOf(seed, seed % 2 === 0 ? 7 : 40))
-        const heads = seed % 3 === 0 ? { num_attention_heads: 4, num_key_value_heads: 4 } : {}
-        // narrow and wide heads: engines may compute them by different means
-        const width = seed % 2 === 0 ? {} : { head_dim: 40 }
-        const model = tinyLlama(seed, {
-          tie_word_embeddings: seed % 2 === 0,
-          max_position_embeddings: 128,
-          ...heads,
-          ...width
-        })
         const session = await backend.open(float32(model), {})
         const exact = await (await oracle).open(
           { ...model, parameters: Float64Array.from(float32(model).parameters) },
@@ -102,10 +113,12 @@ export const float32Engine = (backend: Backend): void => {
   })
 
   describe("packed and prefix-shared equals one by one", () => {
-    for (let seed = 20; seed < 24; seed++) {
-      it(`on random groups, seed ${seed}`, async () => {
+    const llamas = [20, 21, 22, 23].map((seed) => [`seed ${seed}`, tinyLlama(seed)] as const)
+    for (const [i, [name, exact]] of [...llamas, ...families].entries()) {
+      it(`on random groups, ${name}`, async () => {
+        const seed = 20 + i
         const groups = groupsOf(seed, 12)
-        const model = float32(tinyLlama(seed))
+        const model = float32(exact)
         const together = await backend.open(model, {})
         const alone = await backend.open(model, {})
         const logProbs = await together.forward(batchOf(groups))

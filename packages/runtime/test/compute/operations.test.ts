@@ -37,16 +37,34 @@ const cases: { readonly [N in OperationName as typeof gradients[N] extends "none
       (g, x) => g.emit("add", { a: x("a", "T", 3), b: x("b", "T", 3) }, {}).y,
       (g, x) => g.emit("add", { a: x("a", "T", 3), b: x("b", 3) }, {}).y
     ],
-    attention: [1, 2, 4].map((kvHeads): Case => (g, x) =>
+    attention: [
+      { kvHeads: 1 },
+      { kvHeads: 2 },
+      { kvHeads: 4 },
+      { kvHeads: 2, window: 2 },
+      { kvHeads: 2, softCap: 0.8 },
+      { kvHeads: 1, window: 3, softCap: 0.3 }
+    ].map(({ kvHeads, ...rest }): Case => (g, x) =>
       g.emit("attention", {
         q: x("q", "T", 12),
         k: x("k", "T", 3 * kvHeads),
         v: x("v", "T", 3 * kvHeads),
         segments: g.batch("segments")
-      }, { heads: 4, kvHeads, headDim: 3, scale: 0.7 }).y
+      }, { heads: 4, kvHeads, headDim: 3, scale: 0.7, ...rest }).y
     ),
+    columns: [{ period: 6, from: 2, to: 5 }, { period: 3, from: 0, to: 2 }, { period: 2, from: 1, to: 2 }].map((
+      attributes
+    ): Case =>
+    (g, x) => g.emit("columns", { x: x("x", "T", 6) }, attributes).y),
     embedding: [(g, x) => g.emit("embedding", { table: x("table", 5, 3), ids: g.batch("tokens") }, {}).y],
     gatherRows: [(g, x) => g.emit("gatherRows", { x: x("x", "T", 3), rows: g.batch("rows") }, {}).y],
+    gelu: (["none", "tanh"] as const).map((approximation): Case => (g, x) =>
+      g.emit("gelu", { x: x("x", "T", 3) }, { approximation }).y
+    ),
+    layerNorm: [
+      (g, x) =>
+        g.emit("layerNorm", { x: x("x", "T", 4), weight: x("weight", 4), bias: x("bias", 4) }, { epsilon: 0.1 }).y
+    ],
     mm: [false, true].flatMap((transA) =>
       [false, true].flatMap((transB) =>
         [undefined, [3, 5], [5]].map((c): Case => (g, x) =>
@@ -58,7 +76,18 @@ const cases: { readonly [N in OperationName as typeof gradients[N] extends "none
         )
       )
     ),
-    rmsNorm: [(g, x) => g.emit("rmsNorm", { x: x("x", "T", 4), weight: x("weight", 4) }, { epsilon: 0.1 }).y],
+    multiply: [
+      (g, x) => g.emit("multiply", { a: x("a", "T", 3), b: x("b", "T", 3) }, {}).y,
+      (g, x) => {
+        const a = x("a", "T", 3)
+        return g.emit("multiply", { a, b: a }, {}).y
+      }
+    ],
+    rmsNorm: [4, 8].flatMap((width) =>
+      [undefined, 1].map((offset): Case => (g, x) =>
+        g.emit("rmsNorm", { x: x("x", "T", width), weight: x("weight", 4) }, { epsilon: 0.1, offset }).y
+      )
+    ),
     rope: (["half", "interleaved"] as const).flatMap((style) =>
       [false, true].map((inverse): Case => (g, x) =>
         g.emit("rope", { x: x("x", "T", 12), positions: g.batch("positions"), ...g.tables([1, 0.3], 1.2) }, {
@@ -69,14 +98,16 @@ const cases: { readonly [N in OperationName as typeof gradients[N] extends "none
         }).y
       )
     ),
+    scale: [(g, x) => g.emit("scale", { x: x("x", "T", 3) }, { factor: -1.7 }).y],
     swiglu: [(g, x) => g.emit("swiglu", { gate: x("gate", "T", 3), up: x("up", "T", 3) }, {}).y],
-    tokenLogProb: [(g, x) =>
+    tokenLogProb: [undefined, 0.4].map((softCap): Case => (g, x) =>
       g.emit("tokenLogProb", {
         hidden: x("hidden", "M", 3),
         head: x("head", 5, 3),
         predictor: g.batch("predictor"),
         targets: g.batch("targets")
-      }, {}).logProb]
+      }, { softCap }).logProb
+    )
   }
 
 const fill = (shape: ReadonlyArray<Dimension>, next: () => number): Tensor => {
@@ -198,6 +229,61 @@ describe("worked numbers", () => {
     environment.set(segments, ints(Int32Array.of(2, 2, 1)))
     run(graph, environment, [y], { T: 5, M: 0, N: 0, G: 1, S: 3, P: 0 })
     assert.deepStrictEqual([...environment.get(y)!.data], [1, 1.5, 3, 5.25, 11])
+  })
+
+  it("a window is a distance, also across a shared prompt", () => {
+    // Keys 0: y is the mean of the values in the window.
+    const g = builder()
+    const [q, k, v] = ["q", "k", "v"].map((name) => g.weight(name, [6, 1])) as [Input, Input, Input]
+    const { y } = g.emit("attention", { q, k, v, segments: g.batch("segments") }, {
+      heads: 1,
+      kvHeads: 1,
+      headDim: 1,
+      scale: 1,
+      window: 2
+    })
+    const environment: Environment = new Map([
+      [q, floats([6, 1])],
+      [k, floats([6, 1])],
+      [v, floats([6, 1], Float64Array.of(1, 3, 7, 15, 31, 63))]
+    ])
+    const graph = g.finish([y])
+    // Prompt rows 0 to 2, branch 0 rows 3 and 4, branch 1 row 5.
+    environment.set(graph.inputs.find(({ name }) => name === "segments")!, ints(Int32Array.of(3, 2, 1)))
+    run(graph, environment, [y], { T: 6, M: 0, N: 0, G: 1, S: 3, P: 0 })
+    assert.deepStrictEqual([...environment.get(y)!.data], [1, 2, 5, 11, 23, 35])
+  })
+
+  it("norms of rows, gelu, and its tanh approximation, as torch has them", () => {
+    const g = builder()
+    const x = g.weight("x", [1, 4])
+    const weight = g.weight("weight", [4])
+    const bias = g.weight("bias", [4])
+    const normed = g.emit("layerNorm", { x, weight, bias }, { epsilon: 0 }).y
+    const scaled = g.emit("rmsNorm", { x, weight: g.weight("head", [2]) }, { epsilon: 0, offset: 1 }).y
+    const exact = g.emit("gelu", { x }, { approximation: "none" }).y
+    const tanh = g.emit("gelu", { x }, { approximation: "tanh" }).y
+    const parts = g.emit("columns", { x }, { period: 2, from: 1, to: 2 }).y
+    const outputs = [normed, scaled, exact, tanh, parts]
+    const environment: Environment = new Map([
+      [x, floats([1, 4], Float64Array.of(-2, 0.5, 1, 8.5))],
+      [weight, floats([4], Float64Array.of(1, 1, 2, 0))],
+      [bias, floats([4], Float64Array.of(0, 1, 0, 5))]
+    ])
+    const graph = g.finish(outputs)
+    environment.set(graph.inputs.find(({ name }) => name === "head")!, floats([2], Float64Array.of(0, 1)))
+    run(graph, environment, outputs, { T: 1, M: 0, N: 0, G: 1, S: 1, P: 0 })
+    const near = (value: Value, expected: ReadonlyArray<number>) =>
+      expected.forEach((each, i) => assert.closeTo(environment.get(value)!.data[i]!, each, 1e-12))
+    // Mean 2, variance (16 + 2.25 + 1 + 42.25) / 4.
+    const deviation = Math.sqrt(15.375)
+    near(normed, [-4 / deviation, 1 - 1.5 / deviation, -2 / deviation, 5])
+    const [first, second] = [Math.sqrt(4.25 / 2), Math.sqrt(73.25 / 2)]
+    near(scaled, [-2 / first, 1 / first, 1 / second, 17 / second])
+    // torch 2.13, float64.
+    near(exact, [-0.04550026389635842, 0.34573123063700656, 0.841344746068543, 8.5])
+    near(tanh, [-0.04540230591222494, 0.34571400982514394, 0.8411919906082768, 8.5])
+    near(parts, [0.5, 8.5])
   })
 
   it("refuses inputs that do not fit", () => {

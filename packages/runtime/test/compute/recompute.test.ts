@@ -5,12 +5,13 @@ import type { ModelState } from "../../src/compute/Engine.ts"
 import { gradient } from "../../src/compute/gradient.ts"
 import { blocksOf, recomputed } from "../../src/compute/recompute.ts"
 import { start } from "../../src/compute/reference/backend.ts"
-import { forwardOf, tinyLlama, tokenGroups } from "./fixtures.ts"
+import { forwardOf, randomModel, tinyFamilies, tinyLlama, tokenGroups } from "./fixtures.ts"
 
 const models: ReadonlyArray<readonly [string, ModelState]> = [
   ["tied", tinyLlama(1)],
   ["untied, 5 layers", tinyLlama(2, { num_hidden_layers: 5, tie_word_embeddings: false })],
-  ["1 layer", tinyLlama(3, { num_hidden_layers: 1 })]
+  ["1 layer", tinyLlama(3, { num_hidden_layers: 1 })],
+  ...Object.entries(tinyFamilies).map(([name, config]) => [name, randomModel(4, config)] as const)
 ]
 
 describe("recomputation", () => {

@@ -217,7 +217,7 @@ describe("a folder of references", () => {
       path.join(folder, "logprobs.json"),
       JSON.stringify({ ...logprobs, pairs: logprobs.pairs.slice(0, 2) })
     )
-    fs.cpSync(path.join(stored, "models"), path.join(folder, "models"), { recursive: true })
+    fs.cpSync(path.join(stored, "models/llama"), path.join(folder, "models/llama"), { recursive: true })
     return folder
   })
 
@@ -297,9 +297,14 @@ describe("a folder of references", () => {
         }
         const names = result.checks.map(({ name }) => name)
         assert.include(names, "token log-probabilities, 48 pairs")
+        for (const family of fs.readdirSync(path.join(stored, "models"))) {
+          assert.include(names, `model ${family}, 3 sequences`)
+        }
         if (name === "onnx") {
           assert.include(names, "generation stories260K: 12 greedy continuations that differ")
-          assert.include(names, "generation llama: 2 greedy continuations that differ")
+          for (const family of ["llama", "qwen2"]) {
+            assert.include(names, `generation ${family}: 2 greedy continuations that differ`)
+          }
         }
       }), 240_000)
   }

@@ -7,7 +7,17 @@ import type { ModelState } from "../../src/compute/Engine.ts"
 import { start } from "../../src/compute/onnx/backend.ts"
 import { start as startOracle } from "../../src/compute/reference/backend.ts"
 import type { GenerateOptions, Prompt } from "../../src/generation/Generation.ts"
-import { modelOf, random, readJson, references, stories, thorough, tinyLlama } from "../compute/fixtures.ts"
+import {
+  modelOf,
+  random,
+  randomModel,
+  readJson,
+  references,
+  stories,
+  thorough,
+  tinyFamilies,
+  tinyLlama
+} from "../compute/fixtures.ts"
 
 const backend = await start({ threads: 2 })
 const oracle = await startOracle({})
@@ -59,11 +69,15 @@ describe("the cache", () => {
       tokens: Int32Array.from({ length: i === 0 ? 1 : 1 + Math.floor(9 * next()) }, () => Math.floor(23 * next()))
     }))
   }
-  const heads = [{}, { num_attention_heads: 4, num_key_value_heads: 4 }, { num_key_value_heads: 1 }]
+  const models: ReadonlyArray<readonly [string, number, ModelState]> = [
+    ["llama", 1, tinyLlama(0)],
+    ["llama, 4/4 heads", 3, tinyLlama(1, { num_key_value_heads: 4 })],
+    ["llama, 4/1 heads", 2, tinyLlama(2, { num_key_value_heads: 1 })],
+    ...Object.entries(tinyFamilies).map(([name, config], i) => [name, 1 + i % 3, randomModel(i, config)] as const)
+  ]
 
-  for (const [seed, samples] of [[0, 1], [1, 3], [2, 2]] as const) {
-    it(`gives what computing all again gives, ${samples} samples of each prompt`, async () => {
-      const model = tinyLlama(seed, heads[seed])
+  for (const [seed, [name, samples, model]] of models.entries()) {
+    it(`gives what computing all again gives, ${samples} samples of each prompt, ${name}`, async () => {
       const session = await backend.open(float32(model), {})
       const exact = await oracle.open({ ...model, parameters: Float64Array.from(float32(model).parameters) }, {})
       // Ends come at different steps, so that groups leave the batch on the way.

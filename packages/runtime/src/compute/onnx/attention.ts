@@ -10,8 +10,10 @@ import { type Block, blocksOf } from "./tiles.ts"
 interface BlockValues extends Block {
   /** [kvHeads, keys, headDim] */
   readonly k: string
-  /** [kvHeads, rows * shared, keys] */
+  /** Probabilities [kvHeads, rows * shared, keys]. */
   readonly p: string
+  /** tanh(score / softCap), as large, where scores have a cap. */
+  readonly bent: string | undefined
 }
 
 interface Kept {
@@ -35,7 +37,7 @@ const product = (
     : node("FusedMatMul", [a, b], { alpha: { float: alpha }, transA: Number(transA), transB: Number(transB) })
 
 /** The layout of one attention: everything that depends on its numbers of heads. */
-const layoutOf = (context: Context, { heads, kvHeads }: AttentionAttributes, asking: "all" | "predicting") => {
+const layoutOf = (context: Context, { heads, kvHeads, window }: AttentionAttributes, asking: "all" | "predicting") => {
   const { layout, program } = context
   const { constant, input, node, nodes, once, reshape } = program
   const shared = heads / kvHeads
@@ -89,9 +91,17 @@ const layoutOf = (context: Context, { heads, kvHeads }: AttentionAttributes, ask
       const all = node("Concat", summed, { axis: 2 })
       return reshape(node("Transpose", [all], { perm: [2, 0, 1] }), -1, kvHeads * width)
     },
-    mask: (tile: number): string => input(`mask ${tile} ${shared}`, "float32")
+    /** Which scores of a block do not count; nothing when all do. */
+    mask: ({ asking: rows, tile }: Block): string | undefined =>
+      rows === "last" && window === undefined
+        ? undefined
+        : input(`mask ${rows} ${tile} ${shared} ${window ?? Infinity}`, "float32")
   }
 }
+
+/** What passes a soft cap on its way back: x (1 - bent²). */
+export const belowCap = ({ constant, node }: Program, x: string, bent: string): string =>
+  node("Mul", [x, node("Sub", [constant("float32", [1], []), node("Mul", [bent, bent])])])
 
 const askingOf = ({ inputs: { q } }: NodeOf<"attention"> | NodeOf<"attentionBackward">) =>
   q.shape[0] === "M" ? "predicting" : "all"
@@ -99,17 +109,20 @@ const askingOf = ({ inputs: { q } }: NodeOf<"attention"> | NodeOf<"attentionBack
 export const attention: Lowering<"attention"> = (node, context) => {
   const { attributes, inputs, outputs } = node
   const { program } = context
-  const { headDim, kvHeads, scale } = attributes
-  const { reshape } = program
+  const { headDim, kvHeads, scale, softCap } = attributes
+  const { constant, node: make, reshape } = program
   const heads = layoutOf(context, attributes, askingOf(node))
   const queries = heads.queries(context.of(inputs.q), headDim)
   const keys = heads.keys(reshape(context.of(inputs.k), -1, kvHeads, headDim))
   const values = heads.keys(reshape(context.of(inputs.v), -1, kvHeads, headDim))
   const blocks = heads.blocks.map((block, i): BlockValues => {
     const [q, k] = [queries.parts[i]!, keys[i]!]
-    const scores = product(program, q, k, { transB: true, alpha: scale })
-    const masked = block.mask === undefined ? scores : program.node("Add", [scores, heads.mask(block.mask)])
-    return { ...block, k, p: program.node("Softmax", [masked], { axis: -1 }) }
+    const plain = product(program, q, k, { transB: true, alpha: scale / (softCap ?? 1) })
+    const bent = softCap === undefined ? undefined : make("Tanh", [plain])
+    const scores = bent === undefined ? plain : make("Mul", [bent, constant("float32", [softCap!], [])])
+    const mask = heads.mask(block)
+    const masked = mask === undefined ? scores : make("Add", [scores, mask])
+    return { ...block, k, bent, p: make("Softmax", [masked], { axis: -1 }) }
   })
   const parts = blocks.map(({ p }, i) => product(program, p, values[i]!, {}))
   context.bind(outputs.y, heads.joinQueries(parts, headDim))
@@ -118,7 +131,7 @@ export const attention: Lowering<"attention"> = (node, context) => {
 
 /**
  * Per block, with c the cotangent and D = rowsum(c * y): s = p * (c vᵀ - D). One more column, D beside c and -1 beside v,
- * makes c vᵀ - D a single product. Keys and values get (cᵀ p) rather than (pᵀ c), which is faster and smaller to copy.
+ * makes c vᵀ - D a single product. Below a soft cap s is also multiplied by its slope. Keys and values get (cᵀ p) rather than (pᵀ c), which is faster and smaller to copy.
  */
 export const attentionBackward: Lowering<"attentionBackward"> = (node, context) => {
   const { attributes, inputs, outputs } = node
@@ -147,8 +160,9 @@ export const attentionBackward: Lowering<"attentionBackward"> = (node, context) 
   const values = heads.keys(
     program.node("Concat", [reshape(context.of(inputs.v), -1, kvHeads, headDim), minusOnes], { axis: 2 })
   )
-  const parts = blocks.map(({ k, p }, i) => {
-    const s = program.node("Mul", [p, product(program, cotangents.parts[i]!, values[i]!, { transB: true })])
+  const parts = blocks.map(({ bent, k, p }, i) => {
+    const uncapped = program.node("Mul", [p, product(program, cotangents.parts[i]!, values[i]!, { transB: true })])
+    const s = bent === undefined ? uncapped : belowCap(program, uncapped, bent)
     const forKeys = program.node("MatMul", [turnedQueries[i]!, s])
     const forValues = program.node("MatMul", [turnedCotangents[i]!, p])
     const forQueries = product(program, s, k, { alpha: scale })

@@ -4,7 +4,7 @@ import { Tensor } from "onnxruntime-node"
 import type { Decoder } from "../../generation/Decoder.ts"
 import { pack } from "../Batch.ts"
 import type { Batch } from "../Batch.ts"
-import { type AttentionShape, decodingName } from "./decoding.ts"
+import { type AttentionShape, decodingName, type Window } from "./decoding.ts"
 import { type Feeds, int64 } from "./feeds.ts"
 
 /** What a replica runs for a decoder. Feeds are what its models do not know of the batch itself. */
@@ -112,19 +112,25 @@ export const decoderOf = ({ attentions, groups: counts, prefill, step, vocabular
       }
     }
   }
-  const mask = (kvHeads: number): Tensor => {
+  const mask = (kvHeads: number, window: Window = Infinity): Tensor => {
     const perGroup = kvHeads * longest
     const data = new Float32Array(lengths.length * perGroup)
     lengths.forEach((length, g) => {
-      for (let at = g * perGroup; at < (g + 1) * perGroup; at += longest) data.fill(-1e9, at + length - 1, at + longest)
+      // The query stands at position length + filled - 1.
+      const hidden = Math.min(length - 1, Math.max(0, length + filled - window))
+      for (let at = g * perGroup; at < (g + 1) * perGroup; at += longest) {
+        data.fill(-1e9, at, at + hidden)
+        data.fill(-1e9, at + length - 1, at + longest)
+      }
     })
     return new Tensor("float32", data, [lengths.length * kvHeads, 1, longest])
   }
   let promptFeeds: Feeds = {}
   /** What stays the same from step to step, until groups leave. */
   const feedPrompts = (): void => {
-    promptFeeds = { [decodingName.promptMask]: mask(attentions[0]!.kvHeads) }
-    attentions.forEach(({ headDim, kvHeads }, layer) => {
+    promptFeeds = {}
+    attentions.forEach(({ headDim, kvHeads, window }, layer) => {
+      if (window === undefined) promptFeeds[decodingName.promptMask(window)] ??= mask(kvHeads)
       const shape = [longest, lengths.length * kvHeads, headDim]
       promptFeeds[decodingName.promptKeys(layer)] = new Tensor("float32", keys[layer]!.prompt, shape)
       promptFeeds[decodingName.promptValues(layer)] = new Tensor("float32", values[layer]!.prompt, shape)
@@ -160,13 +166,16 @@ export const decoderOf = ({ attentions, groups: counts, prefill, step, vocabular
     step: async (tokens) => {
       const feeds: Feeds = {
         ...promptFeeds,
-        tokens: new Tensor("int32", tokens, [tokens.length]),
-        [decodingName.cut]: int64([longest, filled, 1])
+        tokens: new Tensor("int32", tokens, [tokens.length])
       }
       attentions.forEach((shape, layer) => {
+        const { headDim, kvHeads, window } = shape
         const row = rowOf(shape)
-        const sizes = [filled, row / shape.headDim, shape.headDim]
-        const view = ({ branch }: Cache) => new Tensor("float32", branch.subarray(0, filled * row), sizes)
+        const from = Math.max(0, filled - (window ?? Infinity) + 1)
+        const sizes = [filled - from, row / headDim, headDim]
+        const view = ({ branch }: Cache) => new Tensor("float32", branch.subarray(from * row, filled * row), sizes)
+        feeds[decodingName.cut(window)] ??= int64([longest, filled - from, 1])
+        feeds[decodingName.promptMask(window)] ??= mask(kvHeads, window)
         feeds[decodingName.branchKeys(layer)] = view(keys[layer]!)
         feeds[decodingName.branchValues(layer)] = view(values[layer]!)
       })

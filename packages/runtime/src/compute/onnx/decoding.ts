@@ -17,24 +17,32 @@ export const decodingName = {
   /** [P, G * kvHeads, headDim] of the prompts without their last token, at least one row. */
   promptKeys: (layer: number) => `prompt keys ${layer}`,
   promptValues: (layer: number) => `prompt values ${layer}`,
-  /** [t, G * kvHeads * branches, headDim] of the prompts' last token and what was fed after it. */
+  /** [t, G * kvHeads * branches, headDim] of the prompts' last token and what was fed after it, as far as a window shows it. */
   branchKeys: (layer: number) => `branch keys ${layer}`,
   branchValues: (layer: number) => `branch values ${layer}`,
-  /** [G * kvHeads, 1, P] added to scores: low where a prompt has no such row. */
-  promptMask: "prompt mask",
+  /** [G * kvHeads, 1, P] added to scores: low where a prompt has no such row, or none that the window shows. */
+  promptMask: (window: Window) => `prompt mask ${window}`,
   /** [3] P, t and 1: how scores are cut. */
-  cut: "cut"
+  cut: (window: Window) => `cut ${window}`
 }
+
+/** Positions that a query sees, its own included. */
+export type Window = number | undefined
 
 const isAttention = (node: Node): node is NodeOf<"attention"> & Node => node.operation === "attention"
 
 export interface AttentionShape {
   readonly kvHeads: number
   readonly headDim: number
+  readonly window: Window
 }
 /** Of each attention in order. */
 export const attentionsOf = ({ graph }: Forward): ReadonlyArray<AttentionShape> =>
-  graph.nodes.filter(isAttention).map(({ attributes: { headDim, kvHeads } }) => ({ headDim, kvHeads }))
+  graph.nodes.filter(isAttention).map(({ attributes: { headDim, kvHeads, window } }) => ({
+    headDim,
+    kvHeads,
+    window
+  }))
 
 /** `layout` without branches. */
 export const prefillModel = (forward: Forward, layout: Layout): Model => {
@@ -57,8 +65,8 @@ export const prefillModel = (forward: Forward, layout: Layout): Model => {
  * [G * kvHeads * branches, shared, headDim].
  */
 const cachedAttention = ({ attributes, inputs, outputs }: NodeOf<"attention">, layer: number, context: Context) => {
-  const { program: { input, node, nodes, output, reshape }, layout: { branches } } = context
-  const { headDim, heads, kvHeads, scale } = attributes
+  const { program: { constant, input, node, nodes, output, reshape }, layout: { branches } } = context
+  const { headDim, heads, kvHeads, scale, softCap, window } = attributes
   const shared = heads / kvHeads
   const stacked = branches * shared
   /** [G * branches, kvHeads * width] -> [G, kvHeads, branches, width] in memory; the same for one branch. */
@@ -83,13 +91,18 @@ const cachedAttention = ({ attributes, inputs, outputs }: NodeOf<"attention">, l
     name.branchValues(layer)
   ].map((each) => input(each, "float32")) as [string, string, string, string]
 
-  const cached = { alpha: { float: scale }, transB: 1, transBatchB: 1 }
-  const toPrompt = node("Add", [product(ofGroup, promptKeys, cached), input(name.promptMask, "float32")])
-  const toBranch = reshape(product(ofBranch, branchKeys, cached), -1, stacked, 0)
-  const own = { alpha: { float: scale }, transB: 1 }
-  const toSelf = reshape(product(ofBranch, reshape(k, -1, 1, headDim), own), -1, stacked, 1)
+  const own = { alpha: { float: scale / (softCap ?? 1) }, transB: 1 }
+  const cached = { ...own, transBatchB: 1 }
+  const capped = (scores: string): string =>
+    softCap === undefined ? scores : node("Mul", [node("Tanh", [scores]), constant("float32", [softCap], [])])
+  const toPrompt = node("Add", [
+    capped(product(ofGroup, promptKeys, cached)),
+    input(name.promptMask(window), "float32")
+  ])
+  const toBranch = capped(reshape(product(ofBranch, branchKeys, cached), -1, stacked, 0))
+  const toSelf = capped(reshape(product(ofBranch, reshape(k, -1, 1, headDim), own), -1, stacked, 1))
   const p = node("Softmax", [node("Concat", [toPrompt, toBranch, toSelf], { axis: 2 })], { axis: -1 })
-  const [onPrompt, onBranch, onSelf] = nodes("Split", [p, input(name.cut, "int64")], 3, { axis: 2 })
+  const [onPrompt, onBranch, onSelf] = nodes("Split", [p, input(name.cut(window), "int64")], 3, { axis: 2 })
   const fromPrompt = product(onPrompt!, promptValues, { transBatchB: 1 })
   const fromBranch = product(reshape(onBranch!, -1, shared, 0), branchValues, { transBatchB: 1 })
   const fromSelf = node("MatMul", [reshape(onSelf!, -1, shared, 1), reshape(v, -1, 1, headDim)])

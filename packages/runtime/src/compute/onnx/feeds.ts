@@ -37,13 +37,15 @@ export const batchFeeds = (batch: Batch, layout: Layout, wanted: ReadonlyArray<s
     else if (name === "tiles") feeds[name] = int64(sizes)
     else if (name === "predicting") feeds[name] = int64(predictingSizes(batch, layout))
     else if (name.startsWith("mask ")) {
-      const [tile, shared] = name.split(" ").slice(1).map(Number) as [number, number]
+      const [asking, ...numbers] = name.split(" ").slice(1)
+      const [tile, shared, window] = numbers.map(Number) as [number, number, number]
       const [first, at] = [tile - tile % perGroup, tile % perGroup]
       const seen = at < layout.promptTiles
         ? sizes.slice(first, tile + 1)
         : [...sizes.slice(first, first + layout.promptTiles), sizes[tile]!]
       const keys = seen.reduce((a, b) => a + b, 0)
-      feeds[name] = new Tensor("float32", causalMask(sizes[tile]!, keys, shared), [1, shared * sizes[tile]!, keys])
+      const rows = asking === "last" ? 1 : sizes[tile]!
+      feeds[name] = new Tensor("float32", causalMask(rows, keys, shared, window), [1, shared * rows, keys])
     }
   }
   return feeds

@@ -1,10 +1,10 @@
 // How each operation becomes ONNX nodes. A new operation fails to compile here until it has a row.
 import type { OperationName } from "../Graph.ts"
-import { attention, attentionBackward } from "./attention.ts"
+import { attention, attentionBackward, belowCap } from "./attention.ts"
+import { gelu, geluBackward } from "./gelu.ts"
 import type { Context, Lowering } from "./Lowering.ts"
+import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from "./norms.ts"
 import type { Program } from "./Program.ts"
-
-const float = (value: number) => ({ float: value })
 
 /** op(a) op(b) + c */
 const gemm = (
@@ -21,7 +21,7 @@ const wide = ({ program }: Context, indices: string): string =>
 
 /** QuickGelu with alpha 1. The gradient reads what the forward pass made. */
 const silu = ({ node, once }: Program, x: string): string =>
-  once(`silu ${x}`, () => node("QuickGelu", [x], { alpha: float(1) }))
+  once(`silu ${x}`, () => node("QuickGelu", [x], { alpha: { float: 1 } }))
 
 const flatEntries = (context: Context, predictor: string, targets: string, vocabulary: number): string => {
   const { constant, node, once } = context.program
@@ -31,17 +31,36 @@ const flatEntries = (context: Context, predictor: string, targets: string, vocab
   })
 }
 
+/** What the head keeps: [M, V] each. */
+interface KeptHead {
+  readonly logSoftmax: string
+  /** tanh(logit / softCap), where logits have a cap. */
+  readonly bent: string | undefined
+}
+
 export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
   add: ({ inputs: { a, b }, outputs: { y } }, { bind, of, program }) => bind(y, program.node("Add", [of(a), of(b)])),
 
   attention,
   attentionBackward,
 
+  columns: ({ attributes: { from, period, to }, inputs: { x }, outputs: { y } }, { bind, of, program }) => {
+    const { constant, node, reshape } = program
+    const [first, end, axis] = [[from], [to], [2]].map((at) => constant("int64", at)) as [string, string, string]
+    const parts = node("Slice", [reshape(of(x), -1, x.shape[1] as number / period, period), first, end, axis])
+    bind(y, reshape(parts, -1, y.shape[1] as number))
+  },
+
   embedding: ({ inputs: { ids, table }, outputs: { y } }, { bind, of, program }) =>
     bind(y, program.node("Gather", [of(table), of(ids)])),
 
   gatherRows: ({ inputs: { rows, x }, outputs: { y } }, { bind, of, program }) =>
     bind(y, program.node("Gather", [of(x), of(rows)])),
+
+  gelu,
+  geluBackward,
+  layerNorm,
+  layerNormBackward,
 
   mm: ({ attributes, inputs: { a, accumulator, b }, outputs: { y } }, context) => {
     const c = accumulator === undefined ? context.takeSum(y) : context.of(accumulator)
@@ -55,24 +74,11 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
     )
   },
 
-  rmsNorm: ({ attributes, inputs: { weight, x }, outputs }, { bind, of, program }) => {
-    const [y, inverse] = program.nodes("SimplifiedLayerNormalization", [of(x), of(weight)], 2, {
-      axis: -1,
-      epsilon: float(attributes.epsilon)
-    })
-    bind(outputs.y, y!)
-    bind(outputs.inverse, inverse!)
-  },
+  multiply: ({ inputs: { a, b }, outputs: { y } }, { bind, of, program }) =>
+    bind(y, program.node("Mul", [of(a), of(b)])),
 
-  rmsNormBackward: ({ inputs, outputs }, { bind, of, program: { constant, node } }) => {
-    const [cotangent, inverse, weight] = [of(inputs.cotangent), of(inputs.inverse), of(inputs.weight)]
-    const normed = node("Mul", [of(inputs.x), inverse])
-    const aligned = node("Mul", [cotangent, normed])
-    bind(outputs.weight, node("ReduceSum", [aligned, constant("int64", [0])], { keepdims: 0 }))
-    const mean = node("ReduceMean", [node("Mul", [aligned, weight]), constant("int64", [-1])], { keepdims: 1 })
-    const across = node("Sub", [node("Mul", [cotangent, weight]), node("Mul", [normed, mean])])
-    bind(outputs.x, node("Mul", [across, inverse]))
-  },
+  rmsNorm,
+  rmsNormBackward,
 
   // Rows go in as sequences of length 1: with one long sequence the kernel refuses more rows than the table has.
   rope: ({ attributes, inputs, outputs: { y } }, { bind, of, program }) => {
@@ -90,6 +96,9 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
     bind(y, node("Squeeze", [turned, axis]))
   },
 
+  scale: ({ attributes: { factor }, inputs: { x }, outputs: { y } }, { bind, of, program: { constant, node } }) =>
+    bind(y, node("Mul", [of(x), constant("float32", [factor], [])])),
+
   scatterAddRows: ({ attributes: { count, unique }, inputs, outputs: { y } }, context) => {
     // ScatterND that adds races between threads; sums over repeated rows are the host's (see models.ts).
     if (!unique) throw new Error("rows that repeat are summed on the host, as gradients of weights only")
@@ -103,6 +112,19 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
     const width = constant("int64", [inputs.x.shape[1] as number])
     const height = typeof count === "number" ? constant("int64", [count]) : node("Shape", [input("tokens", "int32")])
     bind(y, node("ScatterND", [node("ConstantOfShape", [node("Concat", [height, width], { axis: 0 })]), index, x]))
+  },
+
+  softCap: ({ attributes: { cap }, inputs: { x }, outputs: { y } }, { bind, of, program: { constant, node } }) => {
+    const factor = constant("float32", [cap], [])
+    bind(y, node("Mul", [node("Tanh", [node("Div", [of(x), factor])]), factor]))
+  },
+
+  spreadColumns: ({ attributes: { from, period, to }, inputs, outputs: { y } }, { bind, of, program }) => {
+    const { constant, node, reshape } = program
+    const width = y.shape[1] as number
+    const parts = reshape(of(inputs.x), -1, width / period, to - from)
+    const padded = reshape(node("Pad", [parts, constant("int64", [0, 0, from, 0, 0, period - to])]), -1, width)
+    bind(y, inputs.accumulator === undefined ? padded : node("Add", [of(inputs.accumulator), padded]))
   },
 
   sumRows: ({ inputs: { x }, outputs: { y } }, { bind, of, program: { constant, node } }) =>
@@ -121,20 +143,23 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
     bind(outputs.gate, node("Mul", [node("Mul", [cotangent, up]), node("Add", [z, rest])]))
   },
 
-  tokenLogProb: ({ inputs, outputs }, context) => {
-    const { bind, keep, of, program: { node, reshape } } = context
-    const logits = gemm(context, of(inputs.hidden), of(inputs.head), { c: undefined, transA: false, transB: true })
+  tokenLogProb: ({ attributes: { softCap }, inputs, outputs }, context) => {
+    const { bind, keep, of, program: { constant, node, reshape } } = context
+    const plain = gemm(context, of(inputs.hidden), of(inputs.head), { c: undefined, transA: false, transB: true })
+    const cap = () => constant("float32", [softCap!], [])
+    const bent = softCap === undefined ? undefined : node("Tanh", [node("Div", [plain, cap()])])
+    const logits = bent === undefined ? plain : node("Mul", [bent, cap()])
     const logSoftmax = node("LogSoftmax", [logits], { axis: -1 })
     const vocabulary = inputs.head.shape[0] as number
     const entries = flatEntries(context, of(inputs.predictor), of(inputs.targets), vocabulary)
     bind(outputs.logProb, node("Gather", [reshape(logSoftmax, -1), entries]))
-    keep(outputs.saved, logSoftmax)
+    keep(outputs.saved, { logSoftmax, bent } satisfies KeptHead)
   },
 
   tokenLogProbBackward: ({ inputs, outputs }, context) => {
     const { bind, kept, of, program, takeSum } = context
     const { constant, node, reshape } = program
-    const logSoftmax = kept(inputs.saved) as string
+    const { bent, logSoftmax } = kept(inputs.saved) as KeptHead
     const [cotangent, predictor] = [of(inputs.cotangent), of(inputs.predictor)]
     const entries = flatEntries(context, predictor, of(inputs.targets), inputs.head.shape[0] as number)
     const shape = node("Shape", [logSoftmax])
@@ -150,7 +175,8 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
       reshape(perRow, -1, 1)
     ])
     const flat = reshape(spread, -1)
-    const logits = node("Reshape", [node("ScatterElements", [flat, entries, cotangent], add), shape])
+    const uncapped = node("Reshape", [node("ScatterElements", [flat, entries, cotangent], add), shape])
+    const logits = bent === undefined ? uncapped : belowCap(program, uncapped, bent)
     const plain = { c: undefined, transA: false, transB: false }
     const head = gemm(context, logits, of(inputs.hidden), { ...plain, transA: true, c: takeSum(outputs.head) })
     const hidden = gemm(context, logits, of(inputs.head), plain)

@@ -15,8 +15,10 @@ export interface Block {
   readonly query: number
   /** Which rows are seen, in position order: indices into the cut of the keys. */
   readonly keys: ReadonlyArray<number>
-  /** Which mask applies (the tile's own, causal to the bottom right); a row that sees everything needs none. */
-  readonly mask: number | undefined
+  /** The last of the keys' tiles. */
+  readonly tile: number
+  /** Whether all rows of that tile ask, or its last one alone, which needs no causal mask. */
+  readonly asking: "rows" | "last"
 }
 
 /** Tiles per group: the prompt's, then one per branch. */
@@ -33,12 +35,12 @@ export const blocksOf = (layout: Layout, asking: "all" | "predicting"): Readonly
     const first = group * perGroup(layout)
     const prompt = Array.from({ length: promptTiles }, (_, t) => first + t)
     if (asking === "all") {
-      prompt.forEach((tile, t) => blocks.push({ query: tile, keys: prompt.slice(0, t + 1), mask: tile }))
-    } else blocks.push({ query: group * (1 + branches), keys: prompt, mask: undefined })
+      prompt.forEach((tile, t) => blocks.push({ query: tile, keys: prompt.slice(0, t + 1), tile, asking: "rows" }))
+    } else blocks.push({ query: group * (1 + branches), keys: prompt, tile: first + promptTiles - 1, asking: "last" })
     for (let branch = 0; branch < branches; branch++) {
       const tile = first + promptTiles + branch
       const query = asking === "all" ? tile : group * (1 + branches) + 1 + branch
-      blocks.push({ query, keys: [...prompt, tile], mask: tile })
+      blocks.push({ query, keys: [...prompt, tile], tile, asking: "rows" })
     }
   }
   return blocks
@@ -64,12 +66,15 @@ export const predictingSizes = ({ segments }: Batch, { branches }: Layout): Read
 
 /**
  * Additive causal mask of a tile for `shared` query heads: [1, rows * shared, keys], the heads of row i side by side, which
- * see the first keys - rows + i + 1 keys. The lowest value is finite: a masked score has probability 0 and no NaN.
+ * see the last `window` of the first keys - rows + i + 1 keys. The lowest value is finite: a masked score has probability 0
+ * and no NaN.
  */
-export const causalMask = (rows: number, keys: number, shared: number): Float32Array => {
+export const causalMask = (rows: number, keys: number, shared: number, window = Infinity): Float32Array => {
   const mask = new Float32Array(rows * shared * keys)
   for (let i = 0; i < rows * shared; i++) {
-    mask.fill(-1e9, (i + 1) * keys - (rows - 1 - Math.floor(i / shared)), (i + 1) * keys)
+    const seen = keys - (rows - 1 - Math.floor(i / shared))
+    mask.fill(-1e9, i * keys + seen, (i + 1) * keys)
+    mask.fill(-1e9, i * keys, i * keys + Math.max(0, seen - window))
   }
   return mask
 }

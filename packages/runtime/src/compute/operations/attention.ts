@@ -1,6 +1,7 @@
 // Softmax attention within groups of one prompt P and its branches B_i, over packed rows: the blocks are (P | P) and
 // (B_i | P B_i), queries before the bar, keys after it, each causal to the bottom right: with q queries and k keys,
-// query j sees the first k - q + j + 1 keys. Keys of a block stand in position order without gaps.
+// query j sees the first k - q + j + 1 keys, with a window the last of them. Keys of a block stand in position order without
+// gaps, so that a window is a distance, also across a shared prompt.
 // The prompt's rows come once, so the gradients of its keys and values sum over all blocks of the group.
 import type { ShapeRule, Value } from "../Graph.ts"
 import {
@@ -32,6 +33,10 @@ export interface AttentionAttributes {
   readonly headDim: number
   /** Factor on q · k. */
   readonly scale: number
+  /** Positions that a query sees, its own included; all before it when absent. */
+  readonly window?: number | undefined
+  /** Scores become softCap * tanh(score / softCap) before the softmax. */
+  readonly softCap?: number | undefined
 }
 
 export const shape: ShapeRule<"attention"> = (inputs, { headDim, heads, kvHeads }) => {
@@ -56,7 +61,7 @@ export const gradient: GradientRule<"attention"> = ({ build, cotangents, node, s
 
 /** `saved` holds the probabilities, block by block. */
 export const kernel: Kernel<"attention"> = ({ k, q, segments, v }, attributes, { G }) => {
-  const { headDim, kvHeads, scale } = attributes
+  const { headDim, kvHeads } = attributes
   const blocks = blocksOf(segments.ints, G)
   const y = floats(q.shape)
   const saved = floats([blocks.reduce((sum, block) => sum + probabilities(block, attributes), 0)])
@@ -68,7 +73,7 @@ export const kernel: Kernel<"attention"> = ({ k, q, segments, v }, attributes, {
       const [m, n] = [asking.length, seen.length]
       const p = saved.data.subarray(at, at += m * n)
       addProduct(p, gather(q.data, asking, headDim), gather(k.data, seen, headDim), m, n, headDim)
-      causalSoftmax(p, block.own, n, scale)
+      causalSoftmax(p, block.own, n, attributes)
       const part = new Float64Array(m * headDim)
       addProduct(part, p, transposed(gather(v.data, seen, headDim), n, headDim), m, headDim, n)
       scatterAdd(part, asking, headDim, y.data)

@@ -1,5 +1,5 @@
 // Gradients of `attention`. Per block, with p the probabilities: v = pᵀ c, s = p * (c vᵀ - rowsum(c * y)), q = scale s k,
-// k = scale sᵀ q, where c is the cotangent.
+// k = scale sᵀ q, where c is the cotangent. With a soft cap, s is also multiplied by its slope 1 - tanh²(scale q k / softCap).
 import type { ShapeRule, Value } from "../Graph.ts"
 import { blocksOf, gather, keyPlaces, queryPlaces, scatterAdd } from "../reference/blocks.ts"
 import { addProduct, transposed } from "../reference/product.ts"
@@ -33,7 +33,7 @@ export const gradient: GradientRule<"attentionBackward"> = "none"
 
 export const kernel: Kernel<"attentionBackward"> = (inputs, attributes, { G }) => {
   const { cotangent, k, q, saved, segments, v, y } = inputs
-  const { headDim, kvHeads, scale } = attributes
+  const { headDim, kvHeads, scale, softCap } = attributes
   const d = { q: floats(q.shape), k: floats(k.shape), v: floats(v.shape) }
   let at = 0
   for (const block of blocksOf(segments.ints, G)) {
@@ -55,8 +55,13 @@ export const kernel: Kernel<"attentionBackward"> = (inputs, attributes, { G }) =
         for (let e = i * headDim; e < (i + 1) * headDim; e++) through += c[e]! * out[e]!
         for (let e = i * n; e < (i + 1) * n; e++) s[e] = p[e]! * (s[e]! - through) * scale
       }
-      const keys = transposed(gather(k.data, seen, headDim), n, headDim)
-      const queries = transposed(gather(q.data, asking, headDim), m, headDim)
+      const [asked, looked] = [gather(q.data, asking, headDim), gather(k.data, seen, headDim)]
+      if (softCap !== undefined) {
+        const scores = product(asked, looked, m, n, headDim)
+        for (let e = 0; e < s.length; e++) s[e] = s[e]! * (1 - Math.tanh(scores[e]! * scale / softCap) ** 2)
+      }
+      const keys = transposed(looked, n, headDim)
+      const queries = transposed(asked, m, headDim)
       scatterAdd(product(s, keys, m, headDim, n), asking, headDim, d.q.data)
       scatterAdd(product(transposed(s, m, n), queries, n, headDim, m), seen, headDim, d.k.data)
       scatterAdd(product(transposed(p, m, n), transposed(c, m, headDim), n, headDim, m), seen, headDim, d.v.data)

@@ -1,20 +1,22 @@
-// With n = x * inverse and g = cotangent * weight: x = inverse * (g - n * mean(g n)) per row, weight = sum over rows of cotangent * n.
+// With n = x * inverse and g = cotangent * (offset + weight): x = inverse * (g - n * mean(g n)) per vector, weight = sum over
+// vectors of cotangent * n.
 import type { ShapeRule, Value } from "../Graph.ts"
 import { floats, type Kernel } from "../reference/Tensor.ts"
+import { type RmsNorm, vectorsOf } from "./rmsNorm.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface RmsNormBackward {
-  /** cotangent, x [R, d]; weight [d]; inverse [R, 1]. */
+  /** cotangent, x [R, n d]; weight [d]; inverse [R, n]. */
   readonly inputs: { readonly cotangent: Value; readonly x: Value; readonly weight: Value; readonly inverse: Value }
-  /** Gradients: x [R, d]; weight [d]. */
+  /** Gradients: x [R, n d]; weight [d]. */
   readonly outputs: { readonly x: Value; readonly weight: Value }
-  readonly attributes: Readonly<Record<never, never>>
+  readonly attributes: Pick<RmsNorm["attributes"], "offset">
 }
 
 export const shape: ShapeRule<"rmsNormBackward"> = (inputs) => {
   const { cotangent, inverse, weight, x } = inputs
   check(
-    equal(cotangent.shape, x.shape) && equal(weight.shape, x.shape.slice(1)) && equal(inverse.shape, [x.shape[0]!, 1]),
+    equal(cotangent.shape, x.shape) && equal(inverse.shape, [x.shape[0]!, vectorsOf(x, weight)]),
     "rmsNormBackward",
     inputs
   )
@@ -23,22 +25,22 @@ export const shape: ShapeRule<"rmsNormBackward"> = (inputs) => {
 
 export const gradient: GradientRule<"rmsNormBackward"> = "none"
 
-export const kernel: Kernel<"rmsNormBackward"> = ({ cotangent, inverse, weight, x }) => {
-  const [rows, width] = x.shape as [number, number]
+export const kernel: Kernel<"rmsNormBackward"> = ({ cotangent, inverse, weight, x }, { offset = 0 }) => {
+  const width = weight.data.length
   const dx = floats(x.shape)
   const dw = floats(weight.shape)
-  for (let r = 0; r < rows; r++) {
+  for (let r = 0; r < inverse.data.length; r++) {
     const factor = inverse.data[r]!
     let mean = 0
     for (let j = 0; j < width; j++) {
       const i = r * width + j
       const cn = cotangent.data[i]! * x.data[i]! * factor
       dw.data[j] = dw.data[j]! + cn
-      mean += cn * weight.data[j]! / width
+      mean += cn * (offset + weight.data[j]!) / width
     }
     for (let j = 0; j < width; j++) {
       const i = r * width + j
-      dx.data[i] = factor * (cotangent.data[i]! * weight.data[j]! - x.data[i]! * factor * mean)
+      dx.data[i] = factor * (cotangent.data[i]! * (offset + weight.data[j]!) - x.data[i]! * factor * mean)
     }
   }
   return { x: dx, weight: dw }

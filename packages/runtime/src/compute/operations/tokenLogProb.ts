@@ -10,7 +10,11 @@ export interface TokenLogProb {
   readonly inputs: { readonly hidden: Value; readonly head: Value; readonly predictor: Value; readonly targets: Value }
   /** logProb [N], in nats; saved: whatever the engine keeps for the gradient (the log-softmax, its log-sums, nothing). */
   readonly outputs: { readonly logProb: Value; readonly saved: Value }
-  readonly attributes: Readonly<Record<never, never>>
+  readonly attributes: HeadAttributes
+}
+export interface HeadAttributes {
+  /** Logits become softCap * tanh(logit / softCap) before the softmax. */
+  readonly softCap?: number | undefined
 }
 
 export const shape: ShapeRule<"tokenLogProb"> = (inputs) => {
@@ -24,18 +28,20 @@ export const shape: ShapeRule<"tokenLogProb"> = (inputs) => {
   return { logProb: float(...targets.shape), saved: opaque }
 }
 
-export const gradient: GradientRule<"tokenLogProb"> = ({ build, cotangents, node: { inputs, outputs }, sum }) => {
-  const d = build.emit("tokenLogProbBackward", { cotangent: cotangents.logProb!, ...inputs, saved: outputs.saved }, {})
+export const gradient: GradientRule<"tokenLogProb"> = ({ build, cotangents, node, sum }) => {
+  const { attributes, inputs, outputs: { saved } } = node
+  const d = build.emit("tokenLogProbBackward", { cotangent: cotangents.logProb!, ...inputs, saved }, attributes)
   sum(inputs.head, d.head)
   sum(inputs.hidden, d.hidden)
 }
 
 /** `saved` is the log-softmax [M, V]. */
-export const kernel: Kernel<"tokenLogProb"> = ({ head, hidden, predictor, targets }) => {
+export const kernel: Kernel<"tokenLogProb"> = ({ head, hidden, predictor, targets }, { softCap }) => {
   const [rows, width] = hidden.shape as [number, number]
   const vocabulary = head.shape[0]!
   const saved = floats([rows, vocabulary])
   addProduct(saved.data, hidden.data, head.data, rows, vocabulary, width)
+  if (softCap !== undefined) saved.data.forEach((logit, i) => (saved.data[i] = softCap * Math.tanh(logit / softCap)))
   for (let m = 0; m < rows; m++) {
     const row = saved.data.subarray(m * vocabulary, (m + 1) * vocabulary)
     let top = -Infinity

@@ -1,10 +1,12 @@
 // Gradients of `tokenLogProb`. With p = softmax(hidden headᵀ) [M, V] and c the cotangent summed over the entries of a row:
 // logits[m, v] = sum of cotangent over entries (m, v) - c[m] p[m, v]; hidden = logits head; head = logitsᵀ hidden.
+// With a soft cap, logits are also multiplied by its slope 1 - tanh²(hidden headᵀ / softCap).
 // Several entries may name the same row, and the same row and target.
 import type { ShapeRule, Value } from "../Graph.ts"
 import { addProduct, transposed } from "../reference/product.ts"
 import { floats, type Kernel } from "../reference/Tensor.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
+import type { HeadAttributes } from "./tokenLogProb.ts"
 
 export interface TokenLogProbBackward {
   /** cotangent [N]; the rest as in `tokenLogProb`, and what it saved. */
@@ -18,7 +20,7 @@ export interface TokenLogProbBackward {
   }
   /** Gradients: hidden [M, d]; head [V, d]. Either may be unused. */
   readonly outputs: { readonly hidden: Value; readonly head: Value }
-  readonly attributes: Readonly<Record<never, never>>
+  readonly attributes: HeadAttributes
 }
 
 export const shape: ShapeRule<"tokenLogProbBackward"> = (inputs) => {
@@ -28,7 +30,8 @@ export const shape: ShapeRule<"tokenLogProbBackward"> = (inputs) => {
 
 export const gradient: GradientRule<"tokenLogProbBackward"> = "none"
 
-export const kernel: Kernel<"tokenLogProbBackward"> = ({ cotangent, head, hidden, predictor, saved, targets }) => {
+export const kernel: Kernel<"tokenLogProbBackward"> = (inputs, { softCap }) => {
+  const { cotangent, head, hidden, predictor, saved, targets } = inputs
   const [rows, width] = hidden.shape as [number, number]
   const vocabulary = head.shape[0]!
   const perRow = new Float64Array(rows)
@@ -43,6 +46,11 @@ export const kernel: Kernel<"tokenLogProbBackward"> = ({ cotangent, head, hidden
     const i = m * vocabulary + targets.ints[n]!
     logits[i] = logits[i]! + cotangent.data[n]!
   })
+  if (softCap !== undefined) {
+    const uncapped = new Float64Array(logits.length)
+    addProduct(uncapped, hidden.data, head.data, rows, vocabulary, width)
+    for (let i = 0; i < logits.length; i++) logits[i] = logits[i]! * (1 - Math.tanh(uncapped[i]! / softCap) ** 2)
+  }
   const dHidden = floats(hidden.shape)
   const dHead = floats(head.shape)
   addProduct(dHidden.data, logits, transposed(head.data, vocabulary, width), rows, width, vocabulary)

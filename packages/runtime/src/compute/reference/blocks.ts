@@ -60,19 +60,30 @@ export const scatterAdd = (x: Float64Array, places: ReadonlyArray<number>, width
     for (let d = 0; d < width; d++) to[place + d] = to[place + d]! + x[i * width + d]!
   })
 
-/** Scores [rows, keys] -> probabilities, in place: row i sees the first keys - own + i % own + 1 keys. */
-export const causalSoftmax = (scores: Float64Array, own: number, keys: number, scale: number): void => {
+/** Scores [rows, keys] -> probabilities, in place: row i sees the last `window` of the first keys - own + i % own + 1 keys. */
+export const causalSoftmax = (
+  scores: Float64Array,
+  own: number,
+  keys: number,
+  { scale, softCap, window = Infinity }: AttentionAttributes
+): void => {
   for (let i = 0; i * keys < scores.length; i++) {
     const at = i * keys
     const end = at + keys - own + i % own + 1
+    const begin = Math.max(at, end - window)
     let top = -Infinity
-    for (let j = at; j < end; j++) top = Math.max(top, scores[j]! * scale)
+    for (let j = begin; j < end; j++) {
+      const score = scores[j]! * scale
+      scores[j] = softCap === undefined ? score : softCap * Math.tanh(score / softCap)
+      top = Math.max(top, scores[j]!)
+    }
     let total = 0
-    for (let j = at; j < end; j++) {
-      scores[j] = Math.exp(scores[j]! * scale - top)
+    for (let j = begin; j < end; j++) {
+      scores[j] = Math.exp(scores[j]! - top)
       total += scores[j]!
     }
-    for (let j = at; j < end; j++) scores[j] = scores[j]! / total
+    for (let j = begin; j < end; j++) scores[j] = scores[j]! / total
+    scores.fill(0, at, begin)
     scores.fill(0, end, at + keys)
   }
 }

@@ -1,6 +1,7 @@
 // Which of the ways to compute attention an operation takes.
 import type { AttentionAttributes } from "../operations/attention.ts"
 import { blocksOf } from "../reference/blocks.ts"
+import { cappedAttention, cappedAttentionBackward } from "./cappedAttention.ts"
 import { composedAttention, composedAttentionBackward } from "./composedAttention.ts"
 import { flashAttention, flashAttentionBackward } from "./flashAttention.ts"
 import type { Context, Lowering } from "./Lowering.ts"
@@ -12,16 +13,25 @@ import type { Context, Lowering } from "./Lowering.ts"
  */
 export const widestComposed = 32
 
-const composes = ({ headDim }: AttentionAttributes, segments: Int32Array, { sizes }: Context): boolean =>
-  headDim <= widestComposed && blocksOf(segments, sizes.G).every(({ own, prompt }) => prompt + own <= 512)
+const ways = {
+  capped: [cappedAttention, cappedAttentionBackward],
+  composed: [composedAttention, composedAttentionBackward],
+  flash: [flashAttention, flashAttentionBackward]
+} as const
 
-export const attention: Lowering<"attention"> = (inputs, attributes, context) => {
-  const lower = composes(attributes, inputs.segments.ints, context) ? composedAttention : flashAttention
-  return lower(inputs, attributes, context)
+const wayOf = (
+  { headDim, softCap, window = Infinity }: AttentionAttributes,
+  segments: Int32Array,
+  { sizes }: Context
+) => {
+  if (softCap !== undefined) return ways.capped
+  const most = Math.min(window, 512)
+  const short = blocksOf(segments, sizes.G).every(({ own, prompt }) => prompt + own <= most)
+  return headDim <= widestComposed && short ? ways.composed : ways.flash
 }
 
-export const attentionBackward: Lowering<"attentionBackward"> = (inputs, attributes, context) => {
-  const composed = composes(attributes, inputs.segments.ints, context)
-  const lower = composed ? composedAttentionBackward : flashAttentionBackward
-  return lower(inputs, attributes, context)
-}
+export const attention: Lowering<"attention"> = (inputs, attributes, context) =>
+  wayOf(attributes, inputs.segments.ints, context)[0](inputs, attributes, context)
+
+export const attentionBackward: Lowering<"attentionBackward"> = (inputs, attributes, context) =>
+  wayOf(attributes, inputs.segments.ints, context)[1](inputs, attributes, context)

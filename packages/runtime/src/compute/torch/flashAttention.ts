@@ -1,6 +1,7 @@
 // Attention block by block, as libtorch's CPU flash kernel takes it. A key head and the query heads that read it are a
 // "batch" of their own, [kvHeads, heads / kvHeads, rows, headDim]: views by strides, keys never repeated (stride 0).
-// The kernel's causal flag is aligned to the top left, so a branch, which has more keys than queries, gets a mask.
+// The kernel's causal flag is aligned to the top left, so a branch, which has more keys than queries, gets a mask; so does
+// a window.
 import type { AttentionAttributes } from "../operations/attention.ts"
 import { type Block, blocksOf } from "../reference/blocks.ts"
 import { type Context, floats, type Lowering, opaque, type Tensor } from "./Lowering.ts"
@@ -8,19 +9,24 @@ import type { Handle } from "./native.ts"
 
 const named = (mask: Handle | undefined, scale: number) => ({ attn_mask: mask, scale })
 
-/** [own, prompt + own]: 0 where row i may look, j <= prompt + i; -infinity elsewhere. */
-const maskOf = ({ own, prompt }: Block, { once, torch }: Context, of: object): Handle | undefined => {
-  if (prompt === 0) return undefined
-  return once(of, `mask ${own} ${prompt}`, () => {
+/** [own, prompt + own]: 0 where row i may look, prompt + i - window < j <= prompt + i; -infinity elsewhere. */
+export const maskOf = ({ own, prompt }: Block, { once, torch }: Context, of: object, window = Infinity): Handle =>
+  once(of, `mask ${own} ${prompt} ${window}`, () => {
     const keys = prompt + own
     const mask = new Float32Array(own * keys)
-    for (let i = 0; i < own; i++) mask.fill(-Infinity, i * keys + prompt + i + 1, (i + 1) * keys)
+    for (let i = 0; i < own; i++) {
+      mask.fill(-Infinity, i * keys, i * keys + Math.max(0, prompt + i + 1 - window))
+      mask.fill(-Infinity, i * keys + prompt + i + 1, (i + 1) * keys)
+    }
     return torch.upload(mask, [own, keys])
   })
-}
+
+/** Nothing where the kernel's causal flag says it all. */
+const neededMask = (block: Block, { window = Infinity }: AttentionAttributes, context: Context, of: object) =>
+  block.prompt === 0 && window >= block.own ? undefined : maskOf(block, context, of, window)
 
 /** Rows [from, from + own) of queries, outputs or their gradients. */
-const queries = (
+export const queries = (
   x: Handle,
   { from, own }: Block,
   { headDim, heads, kvHeads }: AttentionAttributes,
@@ -32,7 +38,7 @@ const queries = (
 }
 
 /** The keys or values that a block sees, in position order; copied only where prompt and branch do not lie together. */
-const keys = (x: Handle, block: Block, { headDim, heads, kvHeads }: AttentionAttributes, { torch }: Context) => {
+export const keys = (x: Handle, block: Block, { headDim, heads, kvHeads }: AttentionAttributes, { torch }: Context) => {
   const { from, own, prompt, start } = block
   const width = kvHeads * headDim
   const together = prompt === 0 || start + prompt === from
@@ -47,7 +53,7 @@ export const flashAttention: Lowering<"attention"> = ({ k, q, segments, v }, att
   const y = torch.empty(q.shape)
   const logSums: Array<Handle> = []
   for (const block of blocksOf(segments.ints, sizes.G)) {
-    const mask = maskOf(block, context, segments.ints)
+    const mask = neededMask(block, attributes, context, segments.ints)
     const [out, logSum] = torch.all("_scaled_dot_product_flash_attention_for_cpu", [
       queries(q.handles[0]!, block, attributes, context),
       keys(k.handles[0]!, block, attributes, context),
@@ -76,7 +82,7 @@ export const flashAttentionBackward: Lowering<"attentionBackward"> = (inputs, at
   let prompts: { readonly k: Handle; readonly v: Handle } | undefined
   blocks.forEach((block, i) => {
     const { from, own, prompt, start } = block
-    const mask = maskOf(block, context, segments.ints)
+    const mask = neededMask(block, attributes, context, segments.ints)
     const [dQ, dK, dV] = torch.all("_scaled_dot_product_flash_attention_for_cpu_backward", [
       queries(cotangent.handles[0]!, block, attributes, context),
       queries(q.handles[0]!, block, attributes, context),

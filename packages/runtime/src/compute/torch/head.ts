@@ -1,5 +1,6 @@
 // The head: logits of the predicting rows, their log-sums, and the completion tokens' log-probabilities. Logits that would
 // not fit a budget are made again, chunk by chunk, on the way back.
+import type { HeadAttributes } from "../operations/tokenLogProb.ts"
 import type { Context, Lowering, Tensor } from "./Lowering.ts"
 import { floats, opaque } from "./Lowering.ts"
 import type { Handle } from "./native.ts"
@@ -27,13 +28,24 @@ const chunksOf = (rows: number, vocabulary: number, predictor: Int32Array): Read
 }
 
 /** logits [rows, V] and their log-sums [rows, 1] for one chunk. */
-const logitsOf = ({ from, to }: Chunk, hidden: Tensor, head: Tensor, { torch }: Context) => {
+const logitsOf = (
+  { from, to }: Chunk,
+  hidden: Tensor,
+  head: Tensor,
+  { softCap }: HeadAttributes,
+  { torch }: Context
+) => {
   const rows = torch.call("narrow", hidden.handles[0]!, 0, from, to - from)
   const logits = torch.call("mm", rows, torch.call("t", head.handles[0]!))
+  if (softCap !== undefined) {
+    torch.call("mul_.Tensor", logits, torch.upload(Float32Array.of(1 / softCap), [1]))
+    torch.call("tanh_", logits)
+    torch.call("mul_.Tensor", logits, torch.upload(Float32Array.of(softCap), [1]))
+  }
   return { rows, logits, logSums: torch.call("logsumexp", logits, [1], true) }
 }
 
-export const tokenLogProb: Lowering<"tokenLogProb"> = ({ head, hidden, predictor, targets }, _, context) => {
+export const tokenLogProb: Lowering<"tokenLogProb"> = ({ head, hidden, predictor, targets }, attributes, context) => {
   const { torch } = context
   const vocabulary = head.shape[0]!
   const bad = targets.ints.findIndex((token) => token < 0 || token >= vocabulary)
@@ -42,7 +54,7 @@ export const tokenLogProb: Lowering<"tokenLogProb"> = ({ head, hidden, predictor
   const logProb = torch.empty([targets.ints.length])
   const saved: Array<Handle> = []
   for (const chunk of chunks) {
-    const { logSums, logits } = logitsOf(chunk, hidden, head, context)
+    const { logSums, logits } = logitsOf(chunk, hidden, head, attributes, context)
     const row = torch.uploadIndex(Int32Array.from(chunk.tokens, (n) => predictor.ints[n]! - chunk.from))
     const token = torch.uploadIndex(Int32Array.from(chunk.tokens, (n) => targets.ints[n]!))
     const picked = torch.call("index.Tensor", logits, [row, token])
@@ -54,14 +66,14 @@ export const tokenLogProb: Lowering<"tokenLogProb"> = ({ head, hidden, predictor
   return { logProb: floats(logProb, targets.shape), saved: opaque(saved) }
 }
 
-export const tokenLogProbBackward: Lowering<"tokenLogProbBackward"> = (inputs, _, context) => {
+export const tokenLogProbBackward: Lowering<"tokenLogProbBackward"> = (inputs, attributes, context) => {
   const { cotangent, head, hidden, predictor, saved, targets } = inputs
   const { torch } = context
   const [vocabulary, width] = head.shape as [number, number]
   const parts: Array<Handle> = []
   let dHead: Handle | undefined
   for (const chunk of chunksOf(hidden.shape[0]!, vocabulary, predictor.ints)) {
-    const again = saved.handles.length === 0 ? logitsOf(chunk, hidden, head, context) : undefined
+    const again = saved.handles.length === 0 ? logitsOf(chunk, hidden, head, attributes, context) : undefined
     const rows = again?.rows ?? hidden.handles[0]!
     const logits = again?.logits ?? saved.handles[0]!
     const perRow = new Float64Array(chunk.to - chunk.from)
@@ -82,6 +94,10 @@ export const tokenLogProbBackward: Lowering<"tokenLogProbBackward"> = (inputs, _
     const row = torch.uploadIndex(Int32Array.from(flat, (entry) => Math.floor(entry / vocabulary)))
     const token = torch.uploadIndex(Int32Array.from(flat, (entry) => entry % vocabulary))
     torch.call("index_put_", shifted, [row, token], values, true)
+    if (attributes.softCap !== undefined) {
+      const bent = torch.call("mul.Tensor", logits, torch.upload(Float32Array.of(1 / attributes.softCap), [1]))
+      torch.native.copy(shifted, torch.call("tanh_backward", shifted, bent))
+    }
     parts.push(torch.call("mm", shifted, head.handles[0]!))
     const left = torch.call("t", shifted)
     if (dHead === undefined) dHead = torch.call("mm", left, rows)

@@ -1,13 +1,77 @@
 // Every operation of the computation graph as calls to libtorch.
 import type { OperationName } from "../Graph.ts"
+import type { ColumnsAttributes } from "../operations/columns.ts"
 import { sizeOf } from "../sizes.ts"
 import { attention, attentionBackward } from "./attention.ts"
 import { tokenLogProb, tokenLogProbBackward } from "./head.ts"
-import { floats, type Lowering } from "./Lowering.ts"
-import { rmsNorm, rmsNormBackward } from "./rmsNorm.ts"
+import { type Context, floats, type Lowering, type Tensor } from "./Lowering.ts"
+import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from "./norms.ts"
 
 const add: Lowering<"add"> = ({ a, b }, _, { torch }) => ({
   y: floats(torch.add(a.handles[0]!, b.handles[0]!), a.shape)
+})
+
+/** [R, n, to - from] of x [R, n period]: a view. */
+const columnsOf = (
+  x: Tensor,
+  { from, period, to }: ColumnsAttributes,
+  { torch }: Context
+) => {
+  const [rows, width] = x.shape as [number, number]
+  return torch.strided(x.handles[0]!, [rows, width / period, to - from], [width, period, 1], from)
+}
+
+const columns: Lowering<"columns"> = ({ x }, attributes, context) => {
+  const { from, period, to } = attributes
+  const [rows, parts] = [x.shape[0]!, x.shape[1]! / period]
+  const y = context.torch.empty([rows, parts, to - from])
+  context.torch.native.copy(y, columnsOf(x, attributes, context))
+  const shape = [rows, parts * (to - from)]
+  return { y: floats(context.torch.call("view", y, shape), shape) }
+}
+
+const spreadColumns: Lowering<"spreadColumns"> = ({ accumulator, x }, attributes, context) => {
+  const { spare, torch } = context
+  const { from, period, to } = attributes
+  const [rows, parts] = [x.shape[0]!, x.shape[1]! / (to - from)]
+  const shape = [rows, parts * period]
+  const y = accumulator === undefined
+    ? torch.zeros(shape)
+    : spare(accumulator)
+    ? torch.alias(accumulator.handles[0]!)
+    : torch.call("clone", accumulator.handles[0]!)
+  const place = columnsOf(floats(y, shape), attributes, context)
+  const addend = torch.call("view", x.handles[0]!, [rows, parts, to - from])
+  torch.native.copy(place, accumulator === undefined ? addend : torch.add(place, addend))
+  return { y: floats(y, shape) }
+}
+
+/** A number as a tensor that multiplies any other. `of` is what the number belongs to. */
+const factor = (of: object, value: number, { once, torch }: Context) =>
+  once(of, `factor ${value}`, () => torch.upload(Float32Array.of(value), [1]))
+
+const scale: Lowering<"scale"> = ({ x }, attributes, context) => ({
+  y: floats(context.torch.call("mul.Tensor", x.handles[0]!, factor(attributes, attributes.factor, context)), x.shape)
+})
+
+const softCap: Lowering<"softCap"> = ({ x }, attributes, context) => {
+  const { torch } = context
+  const y = torch.call("mul.Tensor", x.handles[0]!, factor(attributes, 1 / attributes.cap, context))
+  torch.call("tanh_", y)
+  torch.call("mul_.Tensor", y, factor(attributes, attributes.cap, context))
+  return { y: floats(y, x.shape) }
+}
+
+const multiply: Lowering<"multiply"> = ({ a, b }, _, { torch }) => ({
+  y: floats(torch.call("mul.Tensor", a.handles[0]!, b.handles[0]!), a.shape)
+})
+
+const gelu: Lowering<"gelu"> = ({ x }, { approximation }, { torch }) => ({
+  y: floats(torch.call("gelu", x.handles[0]!, approximation), x.shape)
+})
+
+const geluBackward: Lowering<"geluBackward"> = ({ cotangent, x }, { approximation }, { torch }) => ({
+  y: floats(torch.call("gelu_backward", cotangent.handles[0]!, x.handles[0]!, approximation), x.shape)
 })
 
 const embedding: Lowering<"embedding"> = ({ ids, table }, _, { index, torch }) => {
@@ -109,13 +173,22 @@ export const lowerings: { readonly [N in OperationName]: Lowering<N> } = {
   add,
   attention,
   attentionBackward,
+  columns,
   embedding,
   gatherRows,
+  gelu,
+  geluBackward,
+  layerNorm,
+  layerNormBackward,
   mm,
+  multiply,
   rmsNorm,
   rmsNormBackward,
   rope,
+  scale,
   scatterAddRows,
+  softCap,
+  spreadColumns,
   sumRows,
   swiglu,
   swigluBackward,
