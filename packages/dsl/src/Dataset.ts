@@ -2,6 +2,7 @@
 import * as Schema from "effect/Schema"
 import type { Rows } from "./Artifact.ts"
 import type { DataError, HubError } from "./Errors.ts"
+import { formatReference } from "./Reference.ts"
 import type { TldrRow, UltraFeedbackRow } from "./Row.ts"
 import { make, type Step } from "./Step.ts"
 
@@ -71,11 +72,47 @@ const folder = <R>(
 const inline = <const R extends object>(rows: ReadonlyArray<R>): Step<Rows<R>, DataError> =>
   make({ kind: "rows", title: `${rows.length} inline rows`, parameters: { from: "inline", rows } })
 
-/** A data set of the Hugging Face Hub. */
-const hub = <const S extends string>(
-  id: S,
-  options: { readonly split: string; readonly dir?: string; readonly revision?: string }
-): Step<Rows<S extends keyof KnownDatasets ? KnownDatasets[S] : unknown>, HubError | DataError> =>
-  make({ kind: "rows", title: `fetch ${id}`, parameters: { from: "hub", id, ...options } })
+export interface HubDataset {
+  readonly split: string
+  /** Only under this folder of the repository. */
+  readonly dir?: string
+  /** A branch, a tag or a commit; default `main`. */
+  readonly revision?: string
+  /** Glob patterns in place of the split's name, such as `data/*.parquet`. */
+  readonly files?: string | ReadonlyArray<string>
+}
+
+interface Hub {
+  <const S extends string>(
+    id: S,
+    options: HubDataset
+  ): Step<Rows<S extends keyof KnownDatasets ? KnownDatasets[S] : unknown>, HubError | DataError>
+  /** Every row is checked against the schema, and other columns are not read where the format allows. */
+  <R>(id: string, options: HubDataset & { readonly row: Schema.Codec<R, any> }): Step<Rows<R>, HubError | DataError>
+}
+
+/**
+ * A split of a data set of the Hugging Face Hub: the files called after it. The commit and the hashes of the files are in
+ * `penchant.lock`, which `penchant lock` writes; content is identity, not the revision's name.
+ */
+const hub: Hub = <R>(
+  id: string,
+  { dir, files, revision = "main", row, split }: HubDataset & { readonly row?: Schema.Codec<R, any> }
+): Step<Rows<R>, HubError | DataError> =>
+  make({
+    kind: "rows",
+    title: `fetch ${id}`,
+    parameters: { from: "hub", ...(row === undefined ? {} : { row: schemaIdentity(row) }) },
+    sources: {
+      hub: formatReference({
+        repo: `datasets/${id}`,
+        revision,
+        dir,
+        split,
+        files: typeof files === "string" ? [files] : files
+      })
+    },
+    ...(row === undefined ? {} : { attached: { row } })
+  })
 
 export const Dataset = { file, folder, inline, hub }

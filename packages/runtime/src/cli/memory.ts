@@ -11,6 +11,7 @@ import { type Footprint, footprintOf, type Planned } from "../compute/footprint.
 import { scaledTo } from "../compute/load.ts"
 import { CurrentHome } from "../experiment/Home.ts"
 import type { Plan } from "../experiment/Plan.ts"
+import { cachedFile } from "../hub/cached.ts"
 import { bytes } from "../platform/bytes.ts"
 import { fileOf, groupsOf } from "../steps/files.ts"
 import type { Input } from "../steps/Implementation.ts"
@@ -68,6 +69,9 @@ export const memoriesOf = Effect.fnUntraced(function*(steps: Iterable<AnyStep>, 
       const found = (yield* madeBy(at))?.files["config.json"]
       if (found !== undefined) return found
       if (at.kind === "model" && at.sources["dir"] !== undefined) return path.join(at.sources["dir"], "config.json")
+      if (at.kind === "model" && at.sources["hub"] !== undefined) {
+        return yield* cachedFile(at.sources["hub"], "config.json")
+      }
     }
     return undefined
   })

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { conformance } from "./conformance.ts"
 import { doctor } from "./doctor.ts"
 import { exitCode, tellFailure } from "./ending.ts"
+import { lock } from "./lock.ts"
 import { ls } from "./ls.ts"
 import { objectives } from "./objectives.ts"
 import { plan } from "./plan.ts"
@@ -18,7 +19,7 @@ import { version } from "./version.ts"
 
 const penchant = Command.make("penchant").pipe(
   Command.withDescription("Preference-optimisation experiments: write them as a file, run them, compare them"),
-  Command.withSubcommands([run, plan, ls, show, report, preview, objectives, conformance, doctor])
+  Command.withSubcommands([run, plan, lock, ls, show, report, preview, objectives, conformance, doctor])
 )
 
 // a mistake in the invocation is answered by what was wrong, not by a page of help

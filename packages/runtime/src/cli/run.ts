@@ -14,6 +14,7 @@ import * as Bars from "../platform/Bars.ts"
 import { duration } from "../platform/duration.ts"
 import { layer, type RuntimeOptions } from "../Runtime.ts"
 import { benchmarksOf, writeBenchmarks } from "./lmEval.ts"
+import { lockPipeline, printLocked } from "./lock.ts"
 import { json, print, printJson, relative } from "./output.ts"
 import { load, type Pipeline, select } from "./Pipeline.ts"
 import { document, reportData, reportPlace, speedsFor } from "./results.ts"
@@ -22,6 +23,11 @@ import { engine, file, home, runtimeOptions, set } from "./settings.ts"
 const only = Flag.String("only").pipe(
   Flag.atLeast(0),
   Flag.withDescription("Run only this result, or all of this study; may be repeated")
+)
+
+const lock = Flag.Boolean("lock").pipe(
+  Flag.withDefault(false),
+  Flag.withDescription("First write into penchant.lock what the file's data and models of the Hub are now")
 )
 
 /** `3 of 41 steps ran, 38 were there already` */
@@ -97,21 +103,29 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
   yield* orFail(done)
 })
 
-export const run = Command.make("run", { file, engine, home, set, only, json }, (flags) =>
-  Effect.gen(function*() {
-    const options = yield* runtimeOptions(flags)
-    const command = `pnpm penchant run ${relative(path.resolve(flags.file))}`
-    yield* Effect.gen(function*() {
-      const pipeline = yield* load(flags.file)
-      yield* runPipeline(pipeline, { ...options, only: flags.only, json: flags.json, command })
-    }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Bars.layer))))
-  })).pipe(
-    Command.withDescription("Run a pipeline: what is in the store is not run again, what was interrupted goes on"),
-    Command.withExamples([
-      { command: "penchant run pipelines/quickstart.ts", description: "Everything that the file exports" },
-      {
-        command: "penchant run pipelines/quickstart.ts --only objectives/dpo",
-        description: "One result and what it needs"
-      }
-    ])
-  )
+export const run = Command.make(
+  "run",
+  { file, engine, home, set, only, lock, json },
+  (flags) =>
+    Effect.gen(function*() {
+      const options = yield* runtimeOptions(flags)
+      const command = `pnpm penchant run ${relative(path.resolve(flags.file))}`
+      yield* Effect.gen(function*() {
+        const pipeline = yield* load(flags.file)
+        if (flags.lock) {
+          const locked = yield* lockPipeline(pipeline)
+          if (!flags.json) printLocked(locked)
+        }
+        yield* runPipeline(pipeline, { ...options, only: flags.only, json: flags.json, command })
+      }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Bars.layer))))
+    })
+).pipe(
+  Command.withDescription("Run a pipeline: what is in the store is not run again, what was interrupted goes on"),
+  Command.withExamples([
+    { command: "penchant run pipelines/quickstart.ts", description: "Everything that the file exports" },
+    {
+      command: "penchant run pipelines/quickstart.ts --only objectives/dpo",
+      description: "One result and what it needs"
+    }
+  ])
+)

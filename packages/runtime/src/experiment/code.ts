@@ -70,7 +70,8 @@ export const installation = (): CodeFiles => {
     roots: Object.entries(manifests).map(([name, manifest]) => ({
       name: `${name}/${folder}`,
       directory: path.join(path.dirname(manifest), folder),
-      exclude: name === "runtime" ? ["report", "cli", "platform"] : []
+      // What the Hub sends has the hashes that the lock says, or is not used.
+      exclude: name === "runtime" ? ["report", "cli", "platform", "hub"] : []
     })),
     files: lock === undefined
       ? Object.fromEntries(Object.entries(manifests).map(([name, at]) => [`${name}/package.json`, at]))

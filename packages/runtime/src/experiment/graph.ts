@@ -1,12 +1,11 @@
 // A pipeline's steps as nodes: equal steps once, inputs before what needs them, each with its plan key.
 // Pure: what files, code and engine are is passed in. Leaves out labels (labels.ts) and verdicts (Plan.ts).
-import { BadFile, StoreError } from "@penchant/dsl/Errors"
+import { type BadFile, type HubError, StoreError } from "@penchant/dsl/Errors"
 import { NotCanonical, sha256 } from "@penchant/dsl/Identity"
 import type { AnyStep } from "@penchant/dsl/Step"
 import * as Result from "effect/Result"
-import * as path from "node:path"
 import { modulesOf, type OwnKey, ownKey, type Surroundings, withInputs } from "./keys.ts"
-import type { Source } from "./sources.ts"
+import { placeOf, type Source, type SourceResult } from "./sources.ts"
 
 /** A result to make, and what people call it. */
 export interface Target {
@@ -21,8 +20,8 @@ export interface Node {
   readonly inputs: Readonly<Record<string, Node>>
   readonly sources: Readonly<Record<string, Source>>
   readonly computes: boolean
-  /** Why it cannot run, as far as is known before anything runs: a missing file, a parameter that is NaN. */
-  readonly problem: BadFile | StoreError | undefined
+  /** Why it cannot run, as far as is known before anything runs: a missing file, a reference that is not locked, a parameter that is NaN. */
+  readonly problem: BadFile | HubError | StoreError | undefined
   /** It or something it needs cannot run, so its plan key says nothing lasting. */
   readonly broken: boolean
 }
@@ -30,8 +29,8 @@ export interface Node {
 export interface Facts extends Omit<Surroundings, "numerics"> {
   /** Undefined when nothing in the graph computes. */
   readonly numerics: Readonly<Record<string, unknown>> | undefined
-  /** By absolute path. */
-  readonly sources: ReadonlyMap<string, Result.Result<Source, BadFile>>
+  /** By absolute path, or reference. */
+  readonly sources: ReadonlyMap<string, SourceResult>
   readonly computes: (step: AnyStep) => boolean
   readonly directory: string
 }
@@ -54,12 +53,12 @@ export const stepsOf = (targets: ReadonlyArray<AnyStep>): ReadonlyArray<AnyStep>
   return [...done]
 }
 
-/** Absolute paths and module urls that keys depend on. */
+/** Absolute paths, references and module urls that keys depend on. */
 export const outsideOf = (steps: ReadonlyArray<AnyStep>, directory: string) => {
   const paths = new Set<string>()
   const modules = new Set<string>()
   for (const step of steps) {
-    for (const at of Object.values(step.sources)) paths.add(path.resolve(directory, at))
+    for (const at of Object.values(step.sources)) paths.add(placeOf(directory, at))
     for (const url of modulesOf(step)) modules.add(url)
   }
   return { paths: [...paths], modules: [...modules] }
@@ -77,7 +76,7 @@ const nodeOf = (step: AnyStep, inputs: Readonly<Record<string, Node>>, facts: Fa
   const sources: Record<string, Source> = {}
   let problem: Node["problem"]
   for (const [name, at] of Object.entries(step.sources)) {
-    const source = facts.sources.get(path.resolve(facts.directory, at))!
+    const source = facts.sources.get(placeOf(facts.directory, at))!
     if (Result.isSuccess(source)) sources[name] = source.success
     else problem ??= source.failure
   }

@@ -1,11 +1,13 @@
 // Files and folders outside the store: their content is identity, their path is not.
-// Leaves out the Hub: what is fetched by name has its revision among the step's parameters.
-import { BadFile, type StoreError } from "@penchant/dsl/Errors"
+// So it is for references to the Hub, whose content is what `penchant.lock` says.
+import { BadFile, type HubError, type StoreError } from "@penchant/dsl/Errors"
 import { digest } from "@penchant/dsl/Identity"
+import { isReference } from "@penchant/dsl/Reference"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { lockedSource } from "../hub/LockFile.ts"
 import { hashFile, stampOf } from "./content.ts"
 import type { Ledger } from "./Ledger.ts"
 import { problemOf } from "./problems.ts"
@@ -103,12 +105,19 @@ export const hashFiles = Effect.fnUntraced(
   }
 )
 
-/** What each path holds now, or why it cannot be read. Paths must be absolute. */
+export type SourceResult = Result.Result<Source, BadFile | HubError>
+
+/** A source as it is looked up: an absolute path, or a reference as it is. */
+export const placeOf = (directory: string, source: string): string =>
+  isReference(source) ? source : path.resolve(directory, source)
+
+/** What each place holds now, or why it cannot be read. References are looked up in the working directory's lock. */
 export const readSources = Effect.fnUntraced(
   function*(
     ledger: Ledger["Service"],
-    paths: ReadonlyArray<string>
-  ): Effect.fn.Return<ReadonlyMap<string, Result.Result<Source, BadFile>>, StoreError> {
+    places: ReadonlyArray<string>
+  ): Effect.fn.Return<ReadonlyMap<string, SourceResult>, StoreError> {
+    const paths = places.filter((at) => !isReference(at))
     const listings = yield* Effect.forEach(
       paths,
       (at) => Effect.result(Effect.try({ try: () => list(at), catch: (cause) => badFile(at, cause) }))
@@ -126,6 +135,9 @@ export const readSources = Effect.fnUntraced(
       }
       return Result.succeed({ path: at, files, skipped, digest: digest(files) })
     }
-    return new Map(listings.map((listing, i) => [paths[i]!, Result.flatMap(listing, sourceOf)]))
+    const sources = new Map<string, SourceResult>()
+    for (const [i, listing] of listings.entries()) sources.set(paths[i]!, Result.flatMap(listing, sourceOf))
+    for (const at of places.filter(isReference)) sources.set(at, lockedSource(process.cwd(), at))
+    return sources
   }
 )

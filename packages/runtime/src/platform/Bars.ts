@@ -35,11 +35,12 @@ export const renderBar = (bar: Bar, now: number, columns: number): string => {
   const seconds = (now - bar.since) / 1000
   const rate = seconds > 0.5 ? (bar.done - bar.first) / seconds : 0
   const parts = [`${"█".repeat(filled)}${"░".repeat(width - filled)}`]
-  if (bar.total > 0) parts.push(`${bar.done}/${bar.total} ${bar.unit}s`)
+  const [shown, unit] = bar.unit === "byte" ? [bytes, ""] : [String, ` ${bar.unit}s`]
+  if (bar.total > 0) parts.push(`${shown(bar.done)}/${shown(bar.total)}${unit}`)
   else parts.push(duration(seconds))
   if (rate > 0 && bar.done < bar.total) {
     parts.push(
-      `${rate < 100 ? rate.toFixed(1) : Math.round(rate)}/s`,
+      `${bar.unit === "byte" ? bytes(rate) : rate < 100 ? rate.toFixed(1) : Math.round(rate)}/s`,
       `${duration((bar.total - bar.done) / rate)} left`
     )
   }
@@ -75,6 +76,7 @@ export const renderLine = (event: Event): string | undefined => {
     case "StepHit":
     case "StepStarted":
     case "StepProgress":
+    case "FileProgress":
       return undefined
   }
 }
@@ -137,7 +139,21 @@ const bars = (write: Write, columns: () => number): Effect.Effect<Progress["Serv
               ...fresh
             })
             return
-          } else if (event._tag === "StepFinished" || event._tag === "StepFailed") running.delete(event.label)
+          } else if (event._tag === "FileProgress") {
+            const { done, file, label, total } = event
+            const key = `${label}\0${file}`
+            if (done >= total) running.delete(key)
+            else {
+              const { first, since } = running.get(key) ?? { first: done, since: now }
+              const bar = { label: file, since, done, total, first, unit: "byte", loss: undefined, speed: "" }
+              running.set(key, bar)
+            }
+            return
+          } else if (event._tag === "StepFinished" || event._tag === "StepFailed") {
+            for (const key of running.keys()) {
+              if (key === event.label || key.startsWith(`${event.label}\0`)) running.delete(key)
+            }
+          }
           if (event._tag === "StepFinished" && event.seconds < brief) briefly++
           const line = renderLine(event)
           draw(now, line === undefined ? [] : [...flush(), line])

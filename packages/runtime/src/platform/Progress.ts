@@ -20,6 +20,14 @@ export type Event =
     readonly mfu?: number
     readonly peakBytes?: number
   }
+  /** Bytes of one file that a step fetches. */
+  | {
+    readonly _tag: "FileProgress"
+    readonly label: string
+    readonly file: string
+    readonly done: number
+    readonly total: number
+  }
   | { readonly _tag: "StepFinished"; readonly label: string; readonly kind: string; readonly seconds: number }
   | { readonly _tag: "StepFailed"; readonly label: string; readonly kind: string; readonly message: string }
   /** Something a person should look at; the run goes on. */

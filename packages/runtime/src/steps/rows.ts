@@ -1,5 +1,5 @@
 // Rows of files or of the pipeline itself, as JSONL. Files pass through a bounded buffer.
-import { BadFile, HubError } from "@penchant/dsl/Errors"
+import { BadFile } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs/promises"
@@ -9,6 +9,7 @@ import { extensions, rowBatches, typed } from "../data/rows.ts"
 import { encodeRows } from "../data/rowsFile.ts"
 import { splitFiles } from "../data/splitFiles.ts"
 import { unreadable } from "../data/textFile.ts"
+import { fetchLocked } from "../hub/fetchLocked.ts"
 import { parametersOf } from "./files.ts"
 import type { Implementation, Job, Output } from "./Implementation.ts"
 
@@ -21,7 +22,7 @@ const Parameters = Schema.Union([
     dir: Schema.optionalKey(Schema.String)
   }),
   Schema.Struct({ from: Schema.Literal("inline"), rows: Schema.Array(Schema.Unknown) }),
-  Schema.Struct({ from: Schema.Literal("hub"), id: Schema.String })
+  Schema.Struct({ from: Schema.Literal("hub") })
 ])
 
 /** The files of a split in a folder. */
@@ -53,12 +54,10 @@ export const rows: Implementation = {
   run: Effect.fn("rows")(function*(job) {
     const parameters = parametersOf(job, Parameters)
     switch (parameters.from) {
-      case "hub":
-        return yield* new HubError({
-          repo: parameters.id,
-          reason: "notLocked",
-          problem: "reading data sets from the Hub is not available in this version; download it and use Dataset.file"
-        })
+      case "hub": {
+        const fetched = yield* fetchLocked(job.label, job.step.sources["hub"]!)
+        return yield* rowsOfFiles(job, () => Promise.resolve(fetched.map(({ at }) => at)))
+      }
       case "file":
         return yield* rowsOfFiles(job, () => Promise.resolve([job.step.sources["file"]!]))
       case "folder":

@@ -21,14 +21,18 @@ export interface Running {
   readonly said: (text: string) => Promise<void>
 }
 
-/** A directory whose files resolve the packages of this workspace; removed by `close`. */
-export const folder = () => {
+/** A directory whose files resolve the packages of this workspace; removed by `close`. Commands get `environment` besides their own. */
+export const folder = (environment: Readonly<Record<string, string>> = {}) => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "penchant-cli-"))
   fs.symlinkSync(path.join(root, "node_modules"), path.join(directory, "node_modules"))
   const write = (name: string, content: string | Uint8Array): void =>
     fs.writeFileSync(path.join(directory, name), content)
   const start = (...args: ReadonlyArray<string>): Running => {
-    const child = spawn(process.execPath, [main, ...args], { cwd: directory, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.execPath, [main, ...args], {
+      cwd: directory,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...environment }
+    })
     let [stdout, stderr] = ["", ""]
     const listeners: Array<() => void> = []
     child.stdout.on("data", (chunk: Buffer) => {

@@ -175,7 +175,7 @@ describe("steps", () => {
       assert.deepStrictEqual(Object.keys(free.inputs), ["model", "data"])
     })).pipe(run), 120_000)
 
-  it.live("fail with typed errors: no Hub, no snapshot, a model that is not there, pairs that do not fit", () =>
+  it.live("fail with typed errors: nothing locked, no snapshot, a model that is not there, pairs that do not fit", () =>
     Effect.scoped(Effect.gen(function*() {
       const { run } = executor(yield* scratch)
       const failures = yield* Effect.forEach([
@@ -192,7 +192,7 @@ describe("steps", () => {
         "BadFile",
         "BadFile"
       ])
-      assert.include(failures[0]!.message, "not available in this version")
+      assert.include(failures[0]!.message, "is not in penchant.lock (run `penchant lock FILE`")
       assert.include(failures[2]!.message, "data/models/gone/config.json: no such file")
       assert.include(failures[3]!.message, "none of 4 pairs is left")
       assert.include(failures[4]!.message, "the run kept 0")
