@@ -63,7 +63,8 @@ export const askedOf = (data: ReportData): ReadonlyArray<Asked> => {
 
 /** `mmluPro (200 of 12,032)` where not all its questions were asked. */
 const limited = (name: string, asked: ReadonlyArray<Asked>): string => {
-  const of = asked.find(({ word }) => name.startsWith(word))
+  // `mmlu` begins `mmluPro`.
+  const [of] = asked.filter(({ word }) => name.startsWith(word)).toSorted((a, b) => b.word.length - a.word.length)
   return of === undefined || of.questions === of.rows
     ? name
     : `${name} (${grouped(of.questions)} of ${grouped(of.rows)})`

@@ -7,7 +7,7 @@ import * as path from "node:path"
 import { Engine } from "../compute/Engine.ts"
 import { readRows } from "../data/rows.ts"
 import { loadTokenizer } from "../data/tokenizer.ts"
-import type { Asking } from "../evaluation/tasks/documents.ts"
+import { type Asking, questionsOf } from "../evaluation/tasks/documents.ts"
 import { resultsOf } from "../evaluation/tasks/results.ts"
 import { runTask } from "../evaluation/tasks/run.ts"
 import { isTask, tasks } from "../evaluation/tasks/tasks.ts"
@@ -73,7 +73,8 @@ export const benchmark: Implementation = {
         ? {}
         : { chat: { turns: chatTemplate === "turns", render: (messages) => template.render(messages, true) } })
     }
-    const total = Math.min(first, rows.length)
+    const there = questionsOf(task, rows).length
+    const total = Math.min(first, there)
     let shownAt = -Infinity
     const result = yield* runTask(task, rows, asking, {
       session: yield* open(model),
@@ -94,12 +95,12 @@ export const benchmark: Implementation = {
       meta: {
         ...named(names, result.numbers),
         [`${word}Questions`]: total,
-        [`${word}Rows`]: rows.length,
+        [`${word}Rows`]: there,
         [`${word}Cut`]: result.events.truncated,
         [`${word}Unknown`]: result.events.unknownAnswers
       },
       files: {
-        "results.json": json(resultsOf(task, result, rows.length, options)),
+        "results.json": json(resultsOf(task, result, there, options)),
         // Contexts follow from the rows; they would be the bulk of it.
         "samples.jsonl": lines(
           result.answers.map((answer, i) => Object.assign({ doc_id: i }, answer, { context: undefined }))

@@ -30,8 +30,11 @@ interface Golden {
   readonly filtered?: Readonly<Record<string, string>>
   readonly metrics: Readonly<Record<string, number>>
 }
-const goldens: ReadonlyArray<Golden> = fs.readFileSync(new URL("lm-eval/stories260K.jsonl", references), "utf8")
-  .trim().split("\n").map((line) => JSON.parse(line))
+const read = (file: string): ReadonlyArray<Golden> =>
+  fs.readFileSync(new URL(`lm-eval/${file}`, references), "utf8").trim().split("\n").map((line) => JSON.parse(line))
+const goldens = read("stories260K.jsonl")
+/** Of rows written by hand: tasks whose own data is not here. */
+const handwritten = read("handwritten.jsonl")
 const stored = readJson(new URL("lm-eval/rows.json", references))
 /** The training rows of GSM8K that the questions draw, at their places among all 7,473. */
 const gsm8kPool = Array.from({ length: stored["gsm8k shots"].count }, (_, i) => stored["gsm8k shots"].rows[i])
@@ -42,19 +45,25 @@ const model = modelOf(stories)
 
 // One engine for all: its sessions serve questions of the same shape again.
 shared(layer("onnx", { threads: 2 }))("as lm-eval answers", (it) => {
-  const runs = Object.entries(Object.groupBy(goldens, ({ num_fewshot, task }) => `${task} ${num_fewshot}`))
+  const runs = Object.entries(
+    Object.groupBy([...goldens, ...handwritten], ({ num_fewshot, task }) => `${task} ${num_fewshot}`)
+  )
   assert.strictEqual(goldens.length, 86)
   for (const [name, expected] of runs) {
     const { num_fewshot, task } = expected![0]!
     it.effect(`${name} shots: ${expected!.length} questions`, () =>
       Effect.gen(function*() {
         const { numerics, open } = yield* Engine
-        const found: Task = tasks[task as TaskName]
-        const rows = stored[task].map((row: unknown) => Schema.decodeUnknownSync(found.row)(row))
+        // Its usual 1,024 new tokens do not fit the window.
+        const short = task.startsWith("leaderboard_math") ? { maxTokens: 40 } : {}
+        const found: Task = { ...tasks[task as TaskName], ...short }
+        const decode = (rows: ReadonlyArray<unknown>) =>
+          rows.map((row) => row && Schema.decodeUnknownSync(found.row)(row))
+        const rows = decode(stored[task])
         const session = yield* open(model)
         const { answers, numbers } = yield* runTask(found, rows, {
           shots: num_fewshot,
-          ...(poolOf(task) === undefined ? {} : { pool: poolOf(task) })
+          ...(poolOf(task) === undefined ? {} : { pool: decode(poolOf(task)) })
         }, { session, numerics, tokenizer: yield* tokenizer, window: 512 })
         assert.strictEqual(answers.length, expected!.length)
         for (const [i, { continuations, context, filtered, lls, metrics, response }] of expected!.entries()) {
@@ -64,11 +73,13 @@ shared(layer("onnx", { threads: 2 }))("as lm-eval answers", (it) => {
           lls?.forEach((ll, j) => assert.closeTo(ours.lls![j]!, ll, 1e-3))
           assert.strictEqual(ours.response, response)
           assert.deepStrictEqual(ours.filtered, filtered)
-          assert.deepStrictEqual(ours.metrics, metrics)
+          // A mass is as near as the log-likelihoods that it is made of; what is right or wrong must be equal.
+          const near = task === "truthfulqa_mc2" ? 1e-3 : 0
+          for (const [key, value] of Object.entries(metrics)) assert.closeTo(ours.metrics[key]!, value, near)
         }
         // lm-eval: sample standard deviation over the root of the number.
         for (const key of Object.keys(expected![0]!.metrics)) {
-          const values = expected!.map(({ metrics }) => metrics[key]!)
+          const values = answers.map(({ metrics }) => metrics[key]!)
           const mean = values.reduce((a, b) => a + b, 0) / values.length
           const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0)
           assert.closeTo(numbers[key]!, mean, 1e-12)

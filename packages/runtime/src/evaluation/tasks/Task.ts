@@ -7,17 +7,20 @@ interface Common<R> {
   readonly name: string
   readonly version: string
   readonly row: Schema.Codec<R, any>
+  /** Rows that are asked; all where nothing is said. */
+  readonly keep?: (row: R) => boolean
   /** Put before everything, with nothing in between. */
   readonly description: string | ((row: R) => string)
   readonly text: (row: R) => string
-  /** What follows `text` in a worked example. */
+  /** The right answer; in a worked example it follows `text`. */
   readonly target: (row: R) => string
-  /** Between a text and its target; " " where nothing is said. */
   readonly shots: {
     readonly count: number
     /** Written with the task, or taken from rows given beside the questions. */
     readonly from: "fixed" | "first" | "random"
     readonly fixed?: ReadonlyArray<R>
+    /** What follows `text` where that is not `target`. */
+    readonly target?: (row: R) => string
     /** lm-eval draws one more and drops the question itself when both come from splits of one name. */
     readonly drawsOneMore?: boolean
   }

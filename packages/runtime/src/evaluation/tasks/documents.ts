@@ -30,6 +30,9 @@ export interface Asking<R> {
   }
 }
 
+/** Rows under one schema have their fields in one order. */
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
+
 /** lm-eval keeps to no examples where the task says none. */
 export const shotsOf = ({ shots: { count, from } }: Task, shots: number | undefined): number =>
   count === 0 && from === "fixed" ? 0 : shots ?? count
@@ -57,9 +60,13 @@ const examples = <R>(task: Task<R>, { pool: given, shots }: Asking<R>): Result.R
   const random = pythonRandom(shotSeed)
   return Result.succeed((row) =>
     random.sample(pool.length, drawn).map((i) => pool[i]!)
-      .filter((example) => !drawsOneMore || example !== row).slice(0, count)
+      .filter((example) => !drawsOneMore || !same(example, row)).slice(0, count)
   )
 }
+
+/** The rows that the task asks. */
+export const questionsOf = <R>({ keep }: Task<R>, rows: ReadonlyArray<R>): ReadonlyArray<R> =>
+  keep === undefined ? rows : rows.filter(keep)
 
 export const ask = <R>(
   task: Task<R>,
@@ -67,10 +74,11 @@ export const ask = <R>(
   asking: Asking<R>
 ): Result.Result<ReadonlyArray<Asked<R>>, BadFile | BadTokens> =>
   Result.flatMap(examples(task, asking), (examplesOf) => {
+    const solved = task.shots.target ?? task.target
     const one = (row: R, i: number): Result.Result<Asked<R>, BadTokens> => {
       const description = typeof task.description === "string" ? task.description : task.description(row)
       const shots = examplesOf(row)
-      const worked = shots.map((shot) => `${task.text(shot)} ${task.target(shot)}\n\n`).join("")
+      const worked = shots.map((shot) => `${task.text(shot)} ${solved(shot)}\n\n`).join("")
       const { chat } = asking
       if (chat === undefined) {
         return Result.succeed({ row, before: description + worked, context: description + worked + task.text(row) })
@@ -80,7 +88,7 @@ export const ask = <R>(
         ...(chat.turns
           ? shots.flatMap((shot) => [
             { role: "user", content: task.text(shot) },
-            { role: "assistant", content: task.target(shot) }
+            { role: "assistant", content: solved(shot) }
           ])
           : []),
         { role: "user", content: (chat.turns ? "" : worked) + task.text(row) }
@@ -90,5 +98,5 @@ export const ask = <R>(
         onSuccess: (context) => ({ row, before: "", context })
       })
     }
-    return Result.all(rows.slice(0, asking.first).map(one))
+    return Result.all(questionsOf(task, rows).slice(0, asking.first).map(one))
   })

@@ -3,7 +3,8 @@ import { Gsm8kRow } from "@penchant/dsl/BenchmarkRows"
 import type { GenerationTask } from "./Task.ts"
 
 /** `findall` of Python: the groups of a match, or the match itself; the first group that is not empty. */
-const regexFilter = (pattern: RegExp, which: 0 | -1) => (response: string): string => {
+/** lm-eval's `regex` filter. */
+export const regexFilter = (pattern: RegExp, which: 0 | -1) => (response: string): string => {
   const match = [...response.matchAll(pattern)].at(which)
   return match === undefined
     ? "[invalid]"
@@ -12,7 +13,10 @@ const regexFilter = (pattern: RegExp, which: 0 | -1) => (response: string): stri
 
 /** In this order, on both sides. Python's `$` also matches before a final newline. */
 const ignored = [/,/g, /\$/g, /[\s\S]*#### /g, /\.(?=\n?$)/g]
-const plain = (text: string): string => ignored.reduce((rest, pattern) => rest.replace(pattern, ""), text).toLowerCase()
+export const plain = (text: string): string =>
+  ignored.reduce((rest, pattern) => rest.replace(pattern, ""), text).toLowerCase()
+
+export const lastNumber = regexFilter(/(-?[$0-9.,]{2,})|(-?[0-9]+)/g, -1)
 
 export const gsm8k: GenerationTask<typeof Gsm8kRow.Type> = {
   kind: "generation",
@@ -26,7 +30,7 @@ export const gsm8k: GenerationTask<typeof Gsm8kRow.Type> = {
   maxTokens: 256,
   filters: {
     "strict-match": regexFilter(/#### (-?[0-9.,]+)/g, 0),
-    "flexible-extract": regexFilter(/(-?[$0-9.,]{2,})|(-?[0-9]+)/g, -1)
+    "flexible-extract": lastNumber
   },
   judge: { exact_match: (answer, { answer: gold }) => plain(answer) === plain(gold) },
   shots: { count: 5, from: "random" }

@@ -1,5 +1,5 @@
 // A benchmark task on an open model: questions asked, answers judged, numbers under lm-eval's keys.
-import { type BadFile, BadTokens, type ComputeError, EngineError } from "@penchant/dsl/Errors"
+import { BadFile, BadTokens, type ComputeError, EngineError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import type { Numerics, Session } from "../../compute/Engine.ts"
 import type { Tokenizer } from "../../data/tokenizer.ts"
@@ -20,6 +20,7 @@ export interface Subject {
 
 /** One question, as lm-eval's sample files have it. */
 export interface Answered {
+  /** Of the first choice, where choices fill a gap. */
   readonly context: string
   readonly target: string
   readonly continuations?: ReadonlyArray<string>
@@ -69,7 +70,9 @@ const choiceMetrics: Readonly<
   mc2: {
     key: "acc,none",
     of: (lls, _, _gold, right) => {
-      const masses = lls.map(Math.exp)
+      // Long answers have no mass that a double could hold; their ratio has.
+      const most = Math.max(...lls)
+      const masses = lls.map((ll) => Math.exp(ll - most))
       const total = masses.reduce((a, b) => a + b, 0)
       return masses.reduce((sum, mass, i) => sum + (right[i] === true ? mass : 0), 0) / total
     }
@@ -115,13 +118,13 @@ const choices = Effect.fnUntraced(function*<R>(
   const { truncated, values } = yield* loglikelihoods(session, numerics, tokenizer, window, questions, onDone)
   let at = 0
   let unknownAnswers = 0
-  const answers = asked.map(({ context, row }, i): Answered => {
+  const answers = asked.map(({ row }, i): Answered => {
     const lls = Array.from(values.subarray(at, at += questions[i]!.length))
     const gold = task.gold(row)
     if (gold < 0) unknownAnswers += 1
     const right = task.right?.(row) ?? []
     return {
-      context,
+      context: questions[i]![0]!.context,
       target: task.target(row),
       continuations: questions[i]!.map(({ continuation }) => continuation),
       lls,
@@ -197,7 +200,11 @@ const generation = Effect.fnUntraced(function*<R>(
     )
     return { context, target: task.target(row), response, filtered, metrics: Object.fromEntries(metrics) }
   })
-  return { answers, numbers: summary(answers), events: { truncated, unknownAnswers: 0 } }
+  return {
+    answers,
+    numbers: summary(answers),
+    events: { truncated, unknownAnswers: answers.filter(({ target }) => target === "").length }
+  }
 })
 
 /** Rows are taken as they are: check them against `task.row` where they are read. */
@@ -206,7 +213,13 @@ export const runTask = Effect.fn("benchmark")(
     TaskResult,
     ComputeError | BadTokens | BadFile
   > {
+    const { name: file } = task
+    if (asking.chat !== undefined && task.kind === "choices" && task.gap !== undefined) {
+      const problem = "its choices fill a gap in the question, which no chat template has a place for"
+      return yield* new BadFile({ file, problem, remedy: "ask it without one" })
+    }
     const asked = yield* Effect.fromResult(ask(task, rows, asking))
+    if (asked.length === 0) return yield* new BadFile({ file, problem: "there is no question to ask" })
     return yield* task.kind === "choices"
       ? choices(task, asked, asking.chat !== undefined, subject)
       : generation(task, asked, subject)
