@@ -1,6 +1,7 @@
 // Metrics on held-out data, one cached node each, joined into a row of named numbers or a curve over snapshots.
 import type { Curve, Scores, Tokens, Trained, Weights } from "./Artifact.ts"
 import type { ComputeError, ModelError } from "./Errors.ts"
+import { assertClean } from "./Noise.ts"
 import type { PairNeeds } from "./Normalise.ts"
 import { make, type Step } from "./Step.ts"
 import { score, snapshot } from "./Train.ts"
@@ -28,20 +29,23 @@ const paired = <T extends string, Change extends string>(name: MetricName): Pair
   const metric = (
     data: Step<Tokens<string, never>, unknown>,
     options: { readonly against?: Step<Weights<string>, unknown> } = {}
-  ): Metric<string, string, unknown> => ({
-    name,
-    on: (model) =>
-      make({
-        kind: "metric",
-        title: `${name} of ${model.title}`,
-        inputs: {
-          scores: score(model, data),
-          data,
-          against: options.against === undefined ? undefined : score(options.against, data)
-        },
-        parameters: { name }
-      })
-  })
+  ): Metric<string, string, unknown> => {
+    assertClean(data, name)
+    return {
+      name,
+      on: (model) =>
+        make({
+          kind: "metric",
+          title: `${name} of ${model.title}`,
+          inputs: {
+            scores: score(model, data),
+            data,
+            against: options.against === undefined ? undefined : score(options.against, data)
+          },
+          parameters: { name }
+        })
+    }
+  }
   return metric as unknown as Paired<T, Change>
 }
 

@@ -2,6 +2,7 @@
 import type { Pairs } from "./Artifact.ts"
 import type { DataError } from "./Errors.ts"
 import type { DataNeed } from "./Formula.ts"
+import { assertClean } from "./Noise.ts"
 import { make, type Step } from "./Step.ts"
 
 export interface SplitOptions {
@@ -19,6 +20,7 @@ export const parts = <H extends DataNeed, E, const S extends Readonly<Record<str
   sizes: S,
   options: SplitOptions = {}
 ): { readonly [P in keyof S]: Step<Pairs<H>, E | DataError> } => {
+  assertClean(pairs, "split")
   const all = Object.entries(sizes).map(([name, size]) => ({ name, size }))
   const { by = "firstTurn", seed = 0 } = options
   const part = (name: string): Step<Pairs<H>, E | DataError> =>
@@ -34,3 +36,11 @@ export const split = <H extends DataNeed, E>(
   options: { readonly test: number } & SplitOptions
 ): { readonly train: Step<Pairs<H>, E | DataError>; readonly test: Step<Pairs<H>, E | DataError> } =>
   parts(pairs, { test: options.test, train: "rest" }, options)
+
+/** So many pairs (below 1: that fraction) drawn by a hash of seed and row: a smaller sample of one seed is part of a larger. */
+export const sample = <H extends DataNeed, E>(
+  pairs: Step<Pairs<H>, E>,
+  size: number,
+  { by = "row", seed }: SplitOptions = {}
+): Step<Pairs<H>, E | DataError> =>
+  parts(pairs, { sample: size }, { by, ...(seed === undefined ? {} : { seed }) }).sample

@@ -14,6 +14,12 @@ export const digest64 = (text: string): readonly [number, number] => {
   return [bytes.readUInt32BE(0), bytes.readUInt32BE(4)]
 }
 
+/** A number in [0, 1) that a text decides: 53 bits of its sha256. */
+export const unit = (text: string): number => {
+  const [high, low] = digest64(text)
+  return (high * 2 ** 21 + (low >>> 11)) / 2 ** 53
+}
+
 export const digests = (): Digests => {
   // Open addressing, at most half full; [2 * slots], a slot of two zeros is empty.
   let table = new Uint32Array(2048)

@@ -4,7 +4,7 @@ import { BadFile } from "@penchant/dsl/Errors"
 import type { Example } from "@penchant/dsl/Pair"
 import type { Size, SplitOptions as Words } from "@penchant/dsl/Split"
 import * as Result from "effect/Result"
-import { hash } from "node:crypto"
+import { unit } from "./digests.ts"
 import { contentKey } from "./normalised.ts"
 
 export interface Part {
@@ -16,12 +16,6 @@ export interface Part {
 /** What may not be torn apart: a first human turn, a prompt, or just the row. */
 export type SplitBy = NonNullable<Words["by"]>
 
-export interface SplitOptions {
-  readonly parts: ReadonlyArray<Part>
-  readonly by?: SplitBy
-  readonly seed?: number
-}
-
 /** The first thing a person said: the first user message, or the first "Human:" turn of a transcript, or the whole prompt. */
 export const firstTurn = ({ prompt }: Example): string => {
   if (typeof prompt !== "string") {
@@ -31,24 +25,28 @@ export const firstTurn = ({ prompt }: Example): string => {
   return (turn?.[1] ?? prompt).trim()
 }
 
-const keys: { readonly [B in SplitBy]: (pair: Example) => string } = {
+const keys: { readonly [B in SplitBy]: (example: Example) => string } = {
   firstTurn,
   prompt: ({ prompt }) => contentKey(prompt),
   row: ({ id }) => id
 }
 
-/** Indices of the pairs, grouped by key, the groups in the order of their hash. */
-const groupsOf = (pairs: ReadonlyArray<Example>, by: SplitBy, seed: number): ReadonlyArray<ReadonlyArray<number>> => {
-  const groups = new Map<string, Array<number>>()
-  for (const [index, pair] of pairs.entries()) {
-    const key = keys[by](pair)
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, [index])
-    else group.push(index)
+/** Where an example stands in the order that decides: in [0, 1), the same for all that belongs together. */
+export const place = (by: SplitBy, seed: number): (example: Example) => number => {
+  const keyOf = keys[by]
+  return (example) => unit(`${seed}/${keyOf(example)}`)
+}
+
+/** Indices of the examples, grouped by their place, the groups in the order of places. */
+const groupsOf = (places: Float64Array): ReadonlyArray<ReadonlyArray<number>> => {
+  const groups: Array<Array<number>> = []
+  let before = -1
+  for (const index of Uint32Array.from(places.keys()).toSorted((a, b) => places[a]! - places[b]! || a - b)) {
+    if (places[index] === before) groups.at(-1)!.push(index)
+    else groups.push([index])
+    before = places[index]!
   }
-  return Array.from(groups, ([key, group]) => ({ at: hash("sha256", `${seed}/${key}`, "hex"), group }))
-    .toSorted((a, b) => (a.at < b.at ? -1 : 1))
-    .map(({ group }) => group)
+  return groups
 }
 
 const refuse = (problem: string, remedy?: string) =>
@@ -87,48 +85,38 @@ const countsOf = (
 }
 
 /**
- * The parts by name, in the order of the data. Parts are filled in the order written, each with the first groups that
- * still fit: a count is met exactly unless only larger groups are left, and never exceeded.
+ * The part that each example belongs to, by number; -1 where no part takes it. `places` are the examples' by `place`.
+ * Parts are filled in the order written, each with the first groups that still fit: a count is met exactly unless only
+ * larger groups are left, and never exceeded.
  */
-export const splitPairs = <E extends Example>(
-  pairs: ReadonlyArray<E>,
-  { by = "firstTurn", parts, seed = 0 }: SplitOptions
-): Result.Result<Readonly<Record<string, ReadonlyArray<E>>>, BadFile> =>
-  Result.flatMap(countsOf(pairs.length, parts), (counts) => {
-    let left = groupsOf(pairs, by, seed)
-    const taken = new Map<string, ReadonlyArray<number>>()
-    for (const [index, { name }] of parts.entries()) {
-      const count = counts[index]
+export const splitParts = (
+  places: Float64Array,
+  by: SplitBy,
+  parts: ReadonlyArray<Part>
+): Result.Result<Int16Array, BadFile> =>
+  Result.flatMap(countsOf(places.length, parts), (counts) => {
+    let left = groupsOf(places)
+    const rest = counts.indexOf(undefined)
+    const partOf = new Int16Array(places.length).fill(rest)
+    for (const [part, { name }] of parts.entries()) {
+      const count = counts[part]
       if (count === undefined) continue
       let room = count
-      const [mine, others]: [Array<number>, Array<ReadonlyArray<number>>] = [[], []]
+      const others: Array<ReadonlyArray<number>> = []
       for (const group of left) {
         if (group.length > room) others.push(group)
         else {
-          mine.push(...group)
+          for (const index of group) partOf[index] = part
           room -= group.length
         }
       }
-      if (mine.length === 0) {
+      if (others.length === left.length) {
         return refuse(
           `part "${name}" asks for ${count}, but every ${by} left has more pairs than that`,
           `a larger part, or by: "row"`
         )
       }
-      taken.set(name, mine)
       left = others
     }
-    const rest = left.flat()
-    return Result.succeed(Object.fromEntries(parts.map(({ name }) => {
-      const indices = taken.get(name) ?? rest
-      return [name, indices.toSorted((a, b) => a - b).map((index) => pairs[index]!)]
-    })))
+    return Result.succeed(partOf)
   })
-
-/** The first `count` pairs in the order of the data; all of them when there are fewer. */
-export const first = <E extends Example>(pairs: ReadonlyArray<E>, count: number): ReadonlyArray<E> =>
-  pairs.slice(0, count)
-
-/** `count` pairs drawn by the hash of seed and row, in the order of the data; all of them when there are fewer. */
-export const sample = <E extends Example>(pairs: ReadonlyArray<E>, count: number, seed = 0): ReadonlyArray<E> =>
-  groupsOf(pairs, "row", seed).slice(0, count).flat().toSorted((a, b) => a - b).map((index) => pairs[index]!)

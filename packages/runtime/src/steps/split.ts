@@ -1,10 +1,11 @@
 // One part of a split; the other parts are other steps, cut by the same rule.
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as path from "node:path"
-import { encodePairs, readPairs } from "../data/rowsFile.ts"
-import { splitPairs } from "../data/split.ts"
-import { folderOf, parametersOf } from "./files.ts"
+import { numbersOf } from "../data/examplesFile.ts"
+import { typed } from "../data/rows.ts"
+import { place, splitParts } from "../data/split.ts"
+import { examplesFile, keptOf } from "./examples.ts"
+import { parametersOf } from "./files.ts"
 import type { Implementation } from "./Implementation.ts"
 
 const Parameters = Schema.Struct({
@@ -19,10 +20,16 @@ const Parameters = Schema.Struct({
 export const split: Implementation = {
   computes: false,
   run: Effect.fn("split")(function*(job) {
-    const { part, ...options } = parametersOf(job, Parameters)
-    const pairs = yield* readPairs(path.join(yield* folderOf(job, "pairs"), "pairs.jsonl"))
-    const parts = yield* Effect.fromResult(splitPairs(pairs, options))
-    const mine = parts[part]!
-    return { kind: "Pairs", meta: { count: mine.length, dropped: {} }, files: { "pairs.jsonl": encodePairs(mine) } }
+    const { by, part, parts, seed } = parametersOf(job, Parameters)
+    const file = yield* examplesFile(job, "pairs")
+    const places = yield* typed((signal) => numbersOf(file, place(by, seed), signal))
+    const partOf = yield* Effect.fromResult(splitParts(places, by, parts))
+    const mine = parts.findIndex(({ name }) => name === part)
+    const sizes = Object.fromEntries(parts.map(({ name }, index) => [name, partOf.filter((at) => at === index).length]))
+    return yield* keptOf(job, file, (index) => partOf[index] === mine, () => ({
+      of: places.length,
+      parts: sizes,
+      inNoPart: partOf.filter((at) => at === -1).length
+    }))
   })
 }

@@ -1,11 +1,23 @@
 import type { Pair } from "@penchant/dsl/Pair"
-import { first, firstTurn, type Part, sample, type SplitBy, splitPairs } from "@penchant/runtime/data/split"
+import { firstTurn, type Part, place, type SplitBy, splitParts } from "@penchant/runtime/data/split"
 import * as Result from "effect/Result"
 import { assert, describe, it } from "vitest"
 import { normalised } from "./hh.ts"
 
 const { pairs } = normalised
 const pair = (id: string, prompt: Pair["prompt"]): Pair => ({ id, prompt, chosen: "a", rejected: "b", columns: {} })
+const splitPairs = (
+  of: ReadonlyArray<Pair>,
+  { by = "firstTurn", parts, seed = 0 }: {
+    readonly parts: ReadonlyArray<Part>
+    readonly by?: SplitBy
+    readonly seed?: number
+  }
+) =>
+  Result.map(
+    splitParts(Float64Array.from(of, place(by, seed)), by, parts),
+    (partOf) => Object.fromEntries(parts.map(({ name }, index) => [name, of.filter((_, at) => partOf[at] === index)]))
+  )
 const split = (of: ReadonlyArray<Pair>, parts: Record<string, Part["size"]>, by?: SplitBy, seed?: number) =>
   Result.getOrThrow(splitPairs(of, {
     parts: Object.entries(parts).map(([name, size]) => ({ name, size })),
@@ -143,11 +155,10 @@ describe("splitPairs", () => {
     assert.strictEqual(firstTurn(pair("0", messages)), "u")
   })
 
-  it("samples by hash and takes the first", () => {
-    assert.deepStrictEqual(ids(first(pairs, 3)), ["0", "1", "2"])
-    const drawn = ids(sample(pairs, 100, 3))
-    assert.strictEqual(new Set(drawn).size, 100)
-    assert.deepStrictEqual(ids(sample(pairs, 99, 3)).filter((id) => !drawn.includes(id)), [])
-    assert.strictEqual(sample(pairs, 1e9).length, pairs.length)
+  it("samples by hash: a smaller sample is part of a larger", () => {
+    const drawn = (size: number) => ids(split(pairs, { sample: size }, "row", 3)["sample"]!)
+    assert.strictEqual(new Set(drawn(100)).size, 100)
+    assert.deepStrictEqual(drawn(99).filter((id) => !drawn(100).includes(id)), [])
+    assert.deepStrictEqual(drawn(pairs.length), ids(pairs))
   })
 })
