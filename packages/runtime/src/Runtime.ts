@@ -4,7 +4,7 @@ import type { Executor, Policy } from "@penchant/dsl/Step"
 import * as Layer from "effect/Layer"
 import type { EngineOptions } from "./compute/Backend.ts"
 import { type EngineName, layer as engineLayer } from "./compute/Engines.ts"
-import { numerics } from "./compute/numerics.ts"
+import { numericsOf } from "./compute/numerics.ts"
 import { type Experiment, layer as experimentLayer } from "./experiment/Experiment.ts"
 import { CurrentHome } from "./experiment/Home.ts"
 import { homeDirectory } from "./platform/home.ts"
@@ -27,6 +27,6 @@ export const layer = (
   experimentLayer({
     implementations,
     engine: engineLayer(engine, options),
-    numerics: numerics[engine],
+    numerics: numericsOf(engine, options),
     ...(policy === undefined ? {} : { policy })
   }).pipe(Layer.provideMerge(CurrentHome.layer(homeDirectory(home))))

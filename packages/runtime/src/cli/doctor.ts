@@ -11,6 +11,7 @@ import { backends, type EngineName } from "../compute/backends.ts"
 import { defaultEngine } from "../compute/defaultEngine.ts"
 import { Engine } from "../compute/Engine.ts"
 import { layer } from "../compute/Engines.ts"
+import { choose } from "../compute/tfjs/choice.ts"
 import { homeDirectory } from "../platform/home.ts"
 import { json, print, printJson } from "./output.ts"
 import { version } from "./version.ts"
@@ -29,6 +30,7 @@ const again = "install again with `npx -y pnpm@12 install`; the engine's binary 
 const remedies: { readonly [E in EngineName]: string } = {
   onnx: again,
   reference: again,
+  tfjs: again,
   torch: "only needed for --engine torch: install PyTorch, or set LIBTORCH to the folder of an installed one"
 }
 
@@ -59,6 +61,17 @@ const engine = (name: EngineName): Effect.Effect<Check> =>
       remedy: remedies[name]
     }
   })
+
+/** Why tfjs runs on no better backend than it does: the native ones are for the user to install. */
+const preferred = (): ReadonlyArray<Check> => {
+  const choice = choose()
+  return "problem" in choice ? [] : choice.refused.map(({ backend, problem, remedy }) => ({
+    name: `tfjs ${backend}`,
+    ok: false,
+    found: problem,
+    remedy: `only for --engine tfjs: ${remedy}`
+  }))
+}
 
 const writable = (home: string): Check => {
   const probe = path.join(home, `.doctor-${process.pid}`)
@@ -111,6 +124,7 @@ export const doctor = Command.make("doctor", { json }, ({ json }) =>
       },
       writable(homeDirectory()),
       ...engines,
+      ...preferred(),
       { name: "default engine", ok: true, found: yield* Effect.promise(defaultEngine) }
     ]
     if (json) return printJson(checks)

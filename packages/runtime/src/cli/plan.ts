@@ -13,23 +13,24 @@ const marks = { Hit: "=", Run: "+", MaybeCutoff: "?", Blocked: "✗" } as const
 export const plan = Command.make("plan", { file, engine, home, set, json }, (flags) =>
   Effect.gen(function*() {
     const options = yield* runtimeOptions(flags)
-    const [{ load }, { Experiment }, { reasons }, { layer }, { memoriesOf, memoryLines }, { numerics }] = yield* Effect
-      .promise(() =>
-        Promise.all([
-          import("./Pipeline.ts"),
-          import("../experiment/Experiment.ts"),
-          import("../experiment/Plan.ts"),
-          import("../Runtime.ts"),
-          import("./memory.ts"),
-          import("../compute/numerics.ts")
-        ])
-      )
+    const [{ load }, { Experiment }, { reasons }, { layer }, { memoriesOf, memoryLines }, { numericsOf }] =
+      yield* Effect
+        .promise(() =>
+          Promise.all([
+            import("./Pipeline.ts"),
+            import("../experiment/Experiment.ts"),
+            import("../experiment/Plan.ts"),
+            import("../Runtime.ts"),
+            import("./memory.ts"),
+            import("../compute/numerics.ts")
+          ])
+        )
     yield* Effect.gen(function*() {
       const pipeline = yield* load(flags.file)
       const planned = yield* Experiment.use((experiment) => experiment.plan(pipeline.targets))
       const { nodes } = planned
       const steps = stepsOf(pipeline.targets.map(({ step }) => step))
-      const memories = yield* memoriesOf(steps, planned, numerics[flags.engine])
+      const memories = yield* memoriesOf(steps, planned, numericsOf(flags.engine, options))
       if (flags.json) {
         return printJson({
           ...(pipeline.studies.length === 1 ? { study: pipeline.studies[0]!.name } : {}),

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as path from "node:path"
-import { numerics } from "../compute/numerics.ts"
+import { numericsOf } from "../compute/numerics.ts"
 import { Experiment } from "../experiment/Experiment.ts"
 import type { Outcome } from "../experiment/history.ts"
 import { CurrentHome } from "../experiment/Home.ts"
@@ -62,7 +62,7 @@ export const report = Command.make("report", { file, out, engine, home, set, jso
         targets: pipeline.targets,
         outcomes: [...outcomes.values()],
         outcomeOf: (step: AnyStep) => outcomes.get(of(step).planKey),
-        numerics: numerics[flags.engine],
+        numerics: numericsOf(flags.engine, options),
         command: `pnpm penchant run ${relative(path.resolve(flags.file))}`
       })
       if (flags.json) return printJson(data)

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { numerics } from "../compute/numerics.ts"
+import { numericsOf } from "../compute/numerics.ts"
 import { Experiment, orFail } from "../experiment/Experiment.ts"
 import type { Outcome } from "../experiment/history.ts"
 import { CurrentHome } from "../experiment/Home.ts"
@@ -65,7 +65,7 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
 
   const targets = yield* select(pipeline, options.only ?? [])
   const done = yield* experiment.run(targets)
-  const benchmarks = yield* benchmarksOf(targets, done.outcomeOf, numerics[engineName])
+  const benchmarks = yield* benchmarksOf(targets, done.outcomeOf, numericsOf(engineName, options))
   if (options.json === true) {
     const speeds = yield* speedsFor(done.outcomes)
     printJson(document(pipeline.studies, targets, done.outcomes, done.outcomeOf, speeds, benchmarks))
@@ -79,7 +79,7 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
     targets,
     outcomes: done.outcomes,
     outcomeOf: done.outcomeOf,
-    numerics: numerics[engineName],
+    numerics: numericsOf(engineName, options),
     command: options.command
   })
   const { renderTable } = yield* Effect.promise(() => import("../report/terminal.ts"))

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { defaultEngine } from "../compute/defaultEngine.ts"
 import type { EngineName } from "../compute/Engines.ts"
+import { backendNames } from "../compute/tfjs/choice.ts"
 import type { RuntimeOptions } from "../Runtime.ts"
 
 /** `--set` names something that cannot be set, or gives it a value that it cannot have. */
@@ -18,15 +19,15 @@ export class BadSetting extends Schema.TaggedError<BadSetting>()("BadSetting", {
   }
 }
 
-const engines: ReadonlyArray<EngineName> = ["onnx", "torch", "reference"]
+const engines: ReadonlyArray<EngineName> = ["onnx", "torch", "tfjs", "reference"]
 
 export const file = Argument.String("file").pipe(
   Argument.withDescription("A pipeline file, such as pipelines/quickstart.ts")
 )
 export const engine = Flag.Literals("engine", engines).pipe(
   Flag.withDescription(
-    "What computes: onnx (CPU, float32), torch (an installed PyTorch, float32) or reference (plain TypeScript, float64, "
-      + "slow); default torch on a CUDA GPU that an installed PyTorch can use, else onnx"
+    "What computes: onnx (CPU, float32), torch (an installed PyTorch, float32), tfjs (TensorFlow.js, float32: a "
+      + "native binding if one is installed, else wasm) or reference (plain TypeScript, float64, slow); default torch on a CUDA GPU that an installed PyTorch can use, else onnx"
   ),
   Flag.optional,
   Flag.mapEffect(Option.match({ onNone: () => Effect.promise(defaultEngine), onSome: Effect.succeed }))
@@ -37,13 +38,16 @@ export const home = Flag.String("home").pipe(
 )
 export const set = Flag.KeyValuePair("set").pipe(
   Flag.withDefault({} as Record<string, string>),
-  Flag.withDescription("threads, device, retries, timeout, checkpointEvery or checkpointSeconds, as name=value")
+  Flag.withDescription(
+    "threads, device (of torch), tfjs.backend, retries, timeout, checkpointEvery or checkpointSeconds, as name=value"
+  )
 )
 
-/** name -> where it goes and what it is. A device is cpu, cuda or cuda:1. */
+/** name -> where it goes and what it is. A device is cpu, cuda or cuda:1; a backend of tfjs node-gpu, node or wasm. */
 const settable = {
   threads: { at: "engine", a: "number" },
   device: { at: "engine", a: "text" },
+  "tfjs.backend": { at: "engine", a: "text" },
   retries: { at: "policy", a: "number" },
   timeout: { at: "policy", a: "number" },
   checkpointEvery: { at: "policy", a: "number" },
@@ -66,6 +70,12 @@ export const runtimeOptions = Effect.fnUntraced(function*(flags: {
       return yield* refuse(`only ${names} can be set here; what decides a result belongs in the pipeline file`)
     }
     if (name === "device" && flags.engine !== "torch") return yield* refuse(`engine ${flags.engine} has no devices`)
+    if (name === "tfjs.backend") {
+      const backend = backendNames.find((known) => known === text)
+      if (backend === undefined) return yield* refuse(`there is ${backendNames.join(", ")}`)
+      options.engine["backend"] = backend
+      continue
+    }
     const value = Number(text)
     if (settable[name].a === "number" && (!Number.isFinite(value) || value < 0 || text.trim() === "")) {
       return yield* refuse("not a number")

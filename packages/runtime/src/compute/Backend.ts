@@ -21,6 +21,8 @@ export interface EngineOptions {
   readonly threads?: number
   /** "cpu", "cuda:0", ... where an engine has more than one. */
   readonly device?: string
+  /** Which library an engine runs on, where it has a choice; part of its version, hence of identity. */
+  readonly backend?: string | undefined
 }
 
 /** Bytes, where an engine knows them. */

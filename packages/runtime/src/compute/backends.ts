@@ -1,10 +1,11 @@
 // Every engine, loaded only when it is asked for. A new engine is one folder and one line here.
 import type { BackendModule } from "./Backend.ts"
 
-export type EngineName = "onnx" | "reference" | "torch"
+export type EngineName = "onnx" | "reference" | "tfjs" | "torch"
 
 export const backends: { readonly [E in EngineName]: () => Promise<BackendModule> } = {
   onnx: () => import("./onnx/backend.ts"),
   reference: () => import("./reference/backend.ts"),
+  tfjs: () => import("./tfjs/backend.ts"),
   torch: () => import("./torch/backend.ts")
 }

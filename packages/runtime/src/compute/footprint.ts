@@ -54,6 +54,26 @@ const habits: { readonly [E in EngineName]: Habits } = {
     spread: 1,
     within: { mm: 1 }
   },
+  // Attention keeps probabilities, the head its softmax; XNNPACK packs copies of weights, transposed ones too.
+  tfjs: {
+    parameter: { weights: 12, gradients: 8, optimiser: 8 },
+    float: 4,
+    attentionKeeps: ({ heads }, { pairs }) => heads * pairs,
+    headKeeps: (logits) => logits,
+    headChunk: Infinity,
+    headArrays: 3,
+    spread: 1.2,
+    within: {
+      attention: 3,
+      attentionBackward: 3,
+      mm: 1,
+      rmsNorm: 1,
+      rmsNormBackward: 4,
+      rope: 3,
+      swiglu: 2,
+      swigluBackward: 3
+    }
+  },
   // Composed attention keeps probabilities, flash attention a log-sum per row and head; logits up to a chunk stay, more are made again.
   torch: {
     parameter: adam(4),

@@ -2,8 +2,10 @@
 // An engine whose own answer differs from its row here refuses to start; a test holds them equal.
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
+import type { EngineOptions } from "./Backend.ts"
 import type { EngineName } from "./backends.ts"
 import type { Numerics } from "./Engine.ts"
+import { choose } from "./tfjs/choice.ts"
 import { discover } from "./torch/discovery.ts"
 
 const packageVersion = (name: string): string => {
@@ -25,6 +27,15 @@ const versionOfTorch = (): string => {
   return torchVersion
 }
 
+/** wasm computes the same bits everywhere; TensorFlow's own kernels sum in the order in which its threads come. */
+const ofTfjs = (backend: string | undefined): Numerics => {
+  const choice = choose(backend)
+  const [version, determinism] = "problem" in choice
+    ? ["not installed", "seeded"] as const
+    : [choice.version, choice.backend === "wasm" ? "bitwise" : "seeded"] as const
+  return { engine: "tfjs", version, compute: "float32", loss: "host", determinism, groups: [] }
+}
+
 export const numerics: Readonly<Record<EngineName, Numerics>> = {
   onnx: {
     engine: "onnx",
@@ -42,8 +53,15 @@ export const numerics: Readonly<Record<EngineName, Numerics>> = {
     determinism: "bitwise",
     groups: []
   },
+  get tfjs(): Numerics {
+    return ofTfjs(undefined)
+  },
   get torch(): Numerics {
     const version = versionOfTorch()
     return { engine: "torch", version, compute: "float32", loss: "host", determinism: "seeded", groups: [] }
   }
 }
+
+/** The same, where options decide a part of it. */
+export const numericsOf = (engine: EngineName, { backend }: Pick<EngineOptions, "backend"> = {}): Numerics =>
+  engine === "tfjs" ? ofTfjs(backend) : numerics[engine]

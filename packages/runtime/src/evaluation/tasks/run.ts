@@ -1,11 +1,22 @@
 // A benchmark task on an open model: questions asked, answers judged, numbers under lm-eval's keys.
-import { BadFile, type BadTokens, type ComputeError } from "@penchant/dsl/Errors"
+import { BadFile, BadTokens, type ComputeError, EngineError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
-import { loglikelihoods } from "../loglikelihood.ts"
-import { responses } from "../responses.ts"
-import type { Subject } from "../Subject.ts"
+import type { Numerics, Session } from "../../compute/Engine.ts"
+import type { Tokenizer } from "../../data/tokenizer.ts"
+import { greedy, type Prompt } from "../../generation/Generation.ts"
+import { encodeContext, loglikelihoods } from "../loglikelihood.ts"
 import { ask, type Asked, type Asking } from "./documents.ts"
 import type { ChoiceTask, GenerationTask, Task } from "./Task.ts"
+
+export interface Subject {
+  readonly session: Session
+  readonly numerics: Numerics
+  readonly tokenizer: Tokenizer
+  /** Tokens that the model can see. */
+  readonly window: number
+  /** Hears which share of the work is done. */
+  readonly onDone?: (share: number) => Effect.Effect<void>
+}
 
 /** One question, as lm-eval's sample files have it. */
 export interface Answered {
@@ -39,7 +50,7 @@ export interface TaskResult {
 const argmax = (values: ReadonlyArray<number>): number => values.indexOf(Math.max(...values))
 
 /** Per choice task metric: from the log-likelihoods of the choices. */
-export const choiceMetrics: Readonly<
+const choiceMetrics: Readonly<
   Record<ChoiceTask<unknown>["metrics"][number], {
     readonly key: string
     readonly of: (
@@ -89,7 +100,7 @@ const choices = Effect.fnUntraced(function*<R>(
   task: ChoiceTask<R>,
   asked: ReadonlyArray<Asked<R>>,
   chat: boolean,
-  subject: Subject
+  { numerics, onDone, session, tokenizer, window }: Subject
 ): Effect.fn.Return<TaskResult, ComputeError | BadTokens> {
   const questions = asked.map(({ before, context, row }, i) => {
     const id = `${task.name} ${i}`
@@ -104,7 +115,7 @@ const choices = Effect.fnUntraced(function*<R>(
         continuation: gap.continuation
       }))
   })
-  const { truncated, values } = yield* loglikelihoods(subject, questions)
+  const { truncated, values } = yield* loglikelihoods(session, numerics, tokenizer, window, questions, onDone)
   let at = 0
   let unknownAnswers = 0
   const answers = asked.map(({ row }, i): Answered => {
@@ -126,20 +137,68 @@ const choices = Effect.fnUntraced(function*<R>(
   return { answers, numbers: summary(answers), events: { truncated, unknownAnswers } }
 })
 
+/** Prompts of one batch: tokens with room for what is generated. */
+const tokenBudget = 32_768
+
 const generation = Effect.fnUntraced(function*<R>(
   task: GenerationTask<R>,
   asked: ReadonlyArray<Asked<R>>,
-  subject: Subject
+  { numerics, onDone = () => Effect.void, session, tokenizer, window }: Subject
 ): Effect.fn.Return<TaskResult, ComputeError | BadTokens> {
-  const { values, truncated } = yield* responses(subject, task, asked.map(({ context }) => context))
+  const { generate } = session
+  if (generate === undefined) {
+    return yield* new EngineError({
+      engine: numerics.engine,
+      operation: "generate",
+      problem: `does not generate, which ${task.name} needs; use the onnx engine`
+    })
+  }
+  const room = window - task.maxTokens
+  if (room <= 0) {
+    return yield* new BadTokens({
+      row: task.name,
+      problem: `${task.maxTokens} new tokens leave no room for a prompt in a window of ${window}`
+    })
+  }
+  const stop = tokenizer.eos === undefined ? task.until : [...task.until, tokenizer.decode([tokenizer.eos])]
+  let truncated = 0
+  const prompts: Array<Prompt> = []
+  for (const [i, { context }] of asked.entries()) {
+    const ids = encodeContext(context, tokenizer)
+    if (ids.length === 0) {
+      return yield* new BadTokens({ row: `${task.name} ${i}`, problem: "has no token to start from" })
+    }
+    if (ids.length > room) truncated += 1
+    prompts.push({ id: `${task.name}/${i}`, tokens: Int32Array.from(ids.slice(-room)) })
+  }
+  const order = [...prompts.keys()].toSorted((a, b) => prompts[b]!.tokens.length - prompts[a]!.tokens.length)
+  const responses: Array<string> = []
+  for (let from = 0; from < order.length;) {
+    const count = Math.max(1, Math.floor(tokenBudget / (prompts[order[from]!]!.tokens.length + task.maxTokens)))
+    const batch = order.slice(from, from + count)
+    from += count
+    const samples = yield* generate(batch.map((p) => prompts[p]!), {
+      sampling: greedy,
+      samples: 1,
+      maxTokens: task.maxTokens,
+      eos: tokenizer.eos === undefined ? [] : [tokenizer.eos],
+      stop,
+      tokenizer: tokenizer.directory,
+      seed: 0
+    })
+    samples.forEach(({ tokens }, i) => {
+      const text = tokenizer.decode(tokens, true)
+      responses[batch[i]!] = stop.reduce((rest, each) => rest.split(each)[0]!, text)
+    })
+    yield* onDone(Math.min(from, order.length) / order.length)
+  }
   const answers = asked.map(({ context, row }, i): Answered => {
-    const response = values[i]!
-    const target = task.target(row)
+    const response = responses[i]!
     const filtered = Object.fromEntries(Object.entries(task.filters).map(([name, filter]) => [name, filter(response)]))
     const metrics = Object.entries(task.judge).flatMap(([metric, judge]) =>
-      Object.entries(filtered).map(([name, answer]) => [`${metric},${name}`, Number(judge(answer, target))] as const)
+      Object.entries(filtered).map(([name, answer]) => [`${metric},${name}`, Number(judge(answer, row))] as const)
     )
-    return { context, target, response, filtered, metrics: Object.fromEntries(metrics) }
+    return { context, target: task.target(row), response, filtered, metrics: Object.fromEntries(metrics) }
   })
   return {
     answers,

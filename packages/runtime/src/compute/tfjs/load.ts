@@ -1,0 +1,36 @@
+// Loads the TensorFlow.js that was chosen.
+import { createRequire } from "node:module"
+import * as path from "node:path"
+import type { Choice } from "./choice.ts"
+import type { Tf } from "./Lowering.ts"
+import { registerProducts } from "./products.ts"
+
+const require = createRequire(import.meta.url)
+
+/** The native packages call two functions that Node 23 removed from its own `util`, so they are put back before. */
+export const loadNative = (folder: string): Tf => {
+  const removed = require("node:util") as { -readonly [F in "isArray" | "isNullOrUndefined"]?: (x: unknown) => boolean }
+  removed.isArray ??= Array.isArray
+  removed.isNullOrUndefined ??= (x) => x === null || x === undefined
+  return require(folder) as Tf
+}
+
+/** SIMD on, one thread: see bench/LOG.md for why not two. */
+const loadWasm = async (folder: string): Promise<Tf> => {
+  const tf = require("@tensorflow/tfjs-core") as Tf
+  const { setWasmPaths } = require(folder) as typeof import("@tensorflow/tfjs-backend-wasm")
+  setWasmPaths(`${path.join(folder, "dist")}${path.sep}`)
+  if (!await tf.setBackend("wasm")) throw new Error("the wasm backend of TensorFlow.js did not start")
+  registerProducts(tf)
+  return tf
+}
+
+const loaded = new Map<string, Promise<Tf>>()
+
+/** Once per thread: the library keeps its backends in a global. */
+export const load = ({ backend, folder }: Choice): Promise<Tf> => {
+  const known = loaded.get(folder)
+    ?? (backend === "wasm" ? loadWasm(folder) : Promise.resolve().then(() => loadNative(folder)))
+  loaded.set(folder, known)
+  return known
+}
