@@ -31,6 +31,22 @@ export interface LibraryTokenizer {
   readonly get_added_tokens_decoder: () => ReadonlyMap<number, { readonly special: boolean }>
 }
 
+/** A decoder, or a sequence of them; decoders are functions with fields. */
+interface LibraryDecoder {
+  readonly decoders?: ReadonlyArray<LibraryDecoder>
+  text_decoder?: InstanceType<typeof TextDecoder>
+}
+
+/** Decoders of single bytes drop a byte order mark in the middle of a text, which is a character like any other there. */
+const keepMarks = (decoder: LibraryDecoder | null): void => {
+  if (decoder === null) return
+  if (decoder.text_decoder !== undefined) decoder.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+  for (const inner of decoder.decoders ?? []) keepMarks(inner)
+}
+
 /** Throws when the files are not a tokenizer that the library knows. */
-export const libraryTokenizer = (tokenizer: object, config: object): LibraryTokenizer =>
-  new Tokenizer(tokenizer, config) as LibraryTokenizer
+export const libraryTokenizer = (tokenizer: object, config: object): LibraryTokenizer => {
+  const made = new Tokenizer(tokenizer, config) as LibraryTokenizer & { readonly decoder: LibraryDecoder | null }
+  keepMarks(made.decoder)
+  return made
+}

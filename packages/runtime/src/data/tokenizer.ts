@@ -7,7 +7,8 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type ChatTemplate, chatTemplate } from "./chatTemplate.ts"
 import { jsonFault } from "./jsonFault.ts"
-import { libraryTokenizer } from "./libraryTokenizer.ts"
+import { type LibraryTokenizer, libraryTokenizer } from "./libraryTokenizer.ts"
+import { sentencePiece } from "./sentencePiece.ts"
 import { unreadable } from "./textFile.ts"
 import { cacheWords } from "./wordCache.ts"
 
@@ -76,20 +77,39 @@ const templateOf = (config: Json): string | undefined => {
   return isJson(named) && typeof named["template"] === "string" ? named["template"] : undefined
 }
 
+/** What a folder's file of tokens gives: the library's tokenizer, and special tokens that the file itself names. */
+interface Source {
+  readonly file: string
+  readonly names: Readonly<Record<string, string>>
+  readonly library: (names: Readonly<Record<string, string>>) => LibraryTokenizer
+}
+
+/** SentencePiece's file, for folders that have no tokenizer.json. */
+const pieces = Effect.fnUntraced(function*(directory: string, config: Json | undefined) {
+  const file = join(directory, "tokenizer.model")
+  const bytes = yield* Effect.tryPromise({ try: () => readFile(file), catch: (error) => unreadable(file, error) }).pipe(
+    Effect.catchIf((error) => error.problem === "no such file", () =>
+      new BadFile({
+        file: join(directory, "tokenizer.json"),
+        problem: "no such file, nor a tokenizer.model",
+        remedy: `transformers writes one: AutoTokenizer.from_pretrained("${directory}").save_pretrained("${directory}")`
+      }))
+  )
+  return yield* Effect.fromResult(
+    Result.map(sentencePiece(bytes, file, config), (made): Source => ({ file, ...made }))
+  )
+})
+
 const build = (
   directory: string,
-  files: {
-    readonly tokenizer: Json
-    readonly config: Json
-    readonly special: Json
-    readonly template: string | undefined
-  }
+  source: Source,
+  files: { readonly config: Json; readonly special: Json; readonly template: string | undefined }
 ): Result.Result<Tokenizer, BadFile> => {
-  const file = join(directory, "tokenizer.json")
-  const names = { ...tokenNames(files.special), ...tokenNames(files.config) }
+  const { file } = source
+  const names = { ...source.names, ...tokenNames(files.special), ...tokenNames(files.config) }
   const made = Result.try({
     try: () => {
-      const library = libraryTokenizer(files.tokenizer, { ...files.config, ...names })
+      const library = source.library(names)
       cacheWords(library.model)
       library.encode("a", { add_special_tokens: true })
       return library
@@ -156,18 +176,28 @@ const build = (
 }
 
 /**
- * Loads `tokenizer.json` and `tokenizer_config.json`; `special_tokens_map.json` and `chat_template.jinja` are read when
- * they are there, the latter before the template in the config, as transformers does.
+ * Loads `tokenizer.json` and `tokenizer_config.json`, or, where there is no tokenizer.json, SentencePiece's
+ * `tokenizer.model` with a config or without; `special_tokens_map.json` and `chat_template.jinja` are read when they are
+ * there, the latter before the template in the config, as transformers does.
  */
 export const loadTokenizer: (directory: string) => Effect.Effect<Tokenizer, BadFile> = Effect.fnUntraced(
   function*(directory) {
     const at = (name: string): string => join(directory, name)
-    const required = (name: string) => Effect.flatMap(text(at(name)), (source) => object(at(name), source))
-    const tokenizer = yield* required("tokenizer.json")
-    const config = yield* required("tokenizer_config.json")
-    const name = "special_tokens_map.json"
-    const special = yield* object(at(name), yield* optional(at(name)))
+    const read = (name: string) => Effect.flatMap(optional(at(name)), (source) => object(at(name), source))
+    const json = yield* optional(at("tokenizer.json"))
+    const settings = yield* json === undefined
+      ? optional(at("tokenizer_config.json"))
+      : text(at("tokenizer_config.json"))
+    const config = yield* object(at("tokenizer_config.json"), settings)
+    const source = yield* json === undefined
+      ? pieces(directory, settings === undefined ? undefined : config)
+      : Effect.map(object(at("tokenizer.json"), json), (tokenizer): Source => ({
+        file: at("tokenizer.json"),
+        names: {},
+        library: (names) => libraryTokenizer(tokenizer, { ...config, ...names })
+      }))
+    const special = yield* read("special_tokens_map.json")
     const template = (yield* optional(at("chat_template.jinja"))) ?? templateOf(config)
-    return yield* Effect.fromResult(build(directory, { tokenizer, config, special, template }))
+    return yield* Effect.fromResult(build(directory, source, { config, special, template }))
   }
 )
