@@ -18,7 +18,7 @@ interface Habits {
   readonly float: number
   /** Floats that attention and the head keep for their gradients. */
   readonly attentionKeeps: (of: AttentionAttributes, load: Load) => number
-  readonly headKeeps: (logits: number) => number
+  readonly headKeeps: (logits: number, softCap: number | undefined) => number
   /** Floats of logits that the head has in hand at once, and how many such arrays. */
   readonly headChunk: number
   readonly headArrays: number
@@ -31,17 +31,27 @@ interface Habits {
 /** Widths by what an engine computes in; bfloat16 has float32 masters and moments. */
 const adam = (width: number): Habits["parameter"] => ({ weights: width, gradients: width, optimiser: 2 * width })
 
+/** Probabilities, or logits; below a soft cap also the tanh that its slope is made of. */
+const arrays = (softCap: number | undefined): number => softCap === undefined ? 1 : 2
+
 const habits: { readonly [E in EngineName]: Habits } = {
   // One run computes forward and backward, sums into the gradients in place, and keeps logits and probabilities.
   onnx: {
     parameter: adam(4),
     float: 4,
-    attentionKeeps: ({ heads }, { pairs }) => heads * pairs,
-    headKeeps: (logits) => logits,
+    attentionKeeps: ({ heads, softCap }, { pairs }) => arrays(softCap) * heads * pairs,
+    headKeeps: (logits, softCap) => arrays(softCap) * logits,
     headChunk: Infinity,
     headArrays: 2,
     spread: 1.6,
-    within: { attention: 2, attentionBackward: 2, rmsNormBackward: 4, swigluBackward: 3 }
+    within: {
+      attention: 2,
+      attentionBackward: 2,
+      geluBackward: 3,
+      layerNormBackward: 3,
+      rmsNormBackward: 4,
+      swigluBackward: 3
+    }
   },
   // Gradients of a micro-batch are made beside the sums.
   reference: {
@@ -78,7 +88,8 @@ const habits: { readonly [E in EngineName]: Habits } = {
   torch: {
     parameter: adam(4),
     float: 4,
-    attentionKeeps: ({ headDim, heads }, { pairs, sizes }) => heads * (headDim <= widestComposed ? pairs : sizes.T),
+    attentionKeeps: ({ headDim, heads, softCap }, { pairs, sizes }) =>
+      softCap === undefined && headDim > widestComposed ? heads * sizes.T : arrays(softCap) * heads * pairs,
     headKeeps: (logits) => logits <= 2 ** 28 ? logits : 0,
     headChunk: 2 ** 28,
     headArrays: 2,
@@ -96,7 +107,7 @@ const bytesOf = (forward: Graph, h: Habits, load: Load) => {
     node.operation === "attention"
       ? h.attentionKeeps(node.attributes, load)
       : node.operation === "tokenLogProb"
-      ? h.headKeeps(logits(node))
+      ? h.headKeeps(logits(node), node.attributes.softCap)
       : 0
   const note = (graph: Graph): void => {
     for (const node of graph.nodes) {

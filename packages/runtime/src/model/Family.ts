@@ -33,6 +33,8 @@ export interface Architecture {
   readonly tensors: ReadonlyArray<TensorSpec>
   readonly vocabulary: number
   readonly maxPositions: number
+  /** What names of tensors begin with that some published files leave out. */
+  readonly prefix?: string
   /** Tensors that published files may carry without use. */
   readonly unused: (tensor: string) => boolean
   /** Fields of the config that training does not honour, for a message. */

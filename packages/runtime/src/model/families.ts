@@ -2,6 +2,10 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Architecture, type ConfigProblem, type Family, firstProblem } from "./Family.ts"
+import { gemma2 } from "./gemma2.ts"
+import { gemma3 } from "./gemma3.ts"
+import { gpt2 } from "./gpt2.ts"
+import { gptNeox } from "./gptNeox.ts"
 import { llama } from "./llama.ts"
 import { mistral } from "./mistral.ts"
 import { phi3 } from "./phi3.ts"
@@ -9,6 +13,10 @@ import { qwen2 } from "./qwen2.ts"
 import { qwen3 } from "./qwen3.ts"
 
 export const families: Readonly<Record<string, Family>> = {
+  GPT2LMHeadModel: gpt2,
+  GPTNeoXForCausalLM: gptNeox,
+  Gemma2ForCausalLM: gemma2,
+  Gemma3ForCausalLM: gemma3,
   LlamaForCausalLM: llama,
   MistralForCausalLM: mistral,
   Phi3ForCausalLM: phi3,

@@ -31,3 +31,17 @@ export const dropouts = (json: object, ...fields: ReadonlyArray<string>): Readon
     const value = (json as Readonly<Record<string, unknown>>)[field]
     return typeof value === "number" && value > 0 ? [`${field} ${value}`] : []
   })
+
+/** Names of gelu in configs, and which of the two it is. */
+const gelus: Readonly<Record<string, "none" | "tanh">> = {
+  gelu: "none",
+  gelu_new: "tanh",
+  gelu_fast: "tanh",
+  gelu_pytorch_tanh: "tanh"
+}
+
+/** The approximation that an activation's name stands for. */
+export const geluOf = (field: string, name: string): Result.Result<"none" | "tanh", ConfigProblem> =>
+  Object.hasOwn(gelus, name)
+    ? Result.succeed(gelus[name]!)
+    : refuse(field, `is "${name}"; supported are ${Object.keys(gelus).join(", ")}`)

@@ -130,13 +130,14 @@ export const loadModel: (dir: string) => Effect.Effect<ModelState, ModelError> =
   function*(dir: string) {
     const configFile = path.join(dir, "config.json")
     const config = yield* readJson(configFile)
-    const { tensors, unused } = yield* Effect.fromResult(Result.mapError(
+    const { prefix = "", tensors, unused } = yield* Effect.fromResult(Result.mapError(
       architecture(config),
       ({ field, problem }) => new BadModel({ file: configFile, part: field, problem })
     ))
     const files = yield* weightFiles(dir)
-    const places = new Map((yield* Effect.forEach(files, openHeader)).flat())
     const names = new Set(tensors.map((spec) => spec.name))
+    const found = (yield* Effect.forEach(files, openHeader)).flat()
+    const places = new Map(found.map(([name, place]) => [names.has(prefix + name) ? prefix + name : name, place]))
     const stray = [...places.keys()].find((name) => !names.has(name) && !unused(name))
     if (stray !== undefined) {
       return yield* new BadModel({

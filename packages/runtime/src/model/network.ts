@@ -19,6 +19,8 @@ export const network = (tensors: ReadonlyArray<TensorSpec>) => {
     g,
     w,
     embedding: (table: string, ids: Value): Value => g.emit("embedding", { table: w(`${table}.weight`), ids }, {}).y,
+    layerNorm: (x: Value, name: string, epsilon: number): Value =>
+      g.emit("layerNorm", { x, weight: w(`${name}.weight`), bias: w(`${name}.bias`) }, { epsilon }).y,
     /** With the bias if there is one; `stored` is how the weight lies in the file. */
     linear: (x: Value, name: string, accumulator?: Value, stored: "[out, in]" | "[in, out]" = "[out, in]"): Value => {
       const bias = byName.get(`${name}.bias`)

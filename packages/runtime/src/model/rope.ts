@@ -6,7 +6,8 @@ import * as Schema from "effect/Schema"
 import type { ConfigProblem } from "./Family.ts"
 import { Positive, refuse, Size } from "./fields.ts"
 
-const Scaling = Schema.Struct({
+/** How angles are scaled, of one kind of layer. */
+export const Scaling = Schema.Struct({
   rope_type: Schema.optionalKey(Schema.String),
   /** The older name of `rope_type`. */
   type: Schema.optionalKey(Schema.String),

@@ -73,6 +73,51 @@ const llamaSizes = {
 
 /** A small config of each family but Llama, 2 layers and 23 tokens, where windows are shorter than the batches of tests. */
 export const tinyFamilies: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  gemma2: {
+    architectures: ["Gemma2ForCausalLM"],
+    ...llamaSizes,
+    sliding_window: 4,
+    query_pre_attn_scalar: 7,
+    attn_logit_softcapping: 1.5,
+    final_logit_softcapping: 2
+  },
+  gemma3: {
+    architectures: ["Gemma3ForCausalLM"],
+    ...llamaSizes,
+    sliding_window: 5,
+    sliding_window_pattern: 2,
+    query_pre_attn_scalar: 7,
+    rope_scaling: { rope_type: "linear", factor: 4 }
+  },
+  gpt2: {
+    architectures: ["GPT2LMHeadModel"],
+    vocab_size: 23,
+    n_positions: 128,
+    n_embd: 12,
+    n_layer: 2,
+    n_head: 3,
+    n_inner: 10,
+    layer_norm_epsilon: 1e-5,
+    scale_attn_by_inverse_layer_idx: true
+  },
+  gptNeox: {
+    architectures: ["GPTNeoXForCausalLM"],
+    ...llamaSizes,
+    layer_norm_eps: 1e-5,
+    num_attention_heads: 2,
+    rotary_pct: 0.7
+  },
+  gptNeoxSequential: {
+    architectures: ["GPTNeoXForCausalLM"],
+    ...llamaSizes,
+    layer_norm_eps: 1e-5,
+    num_attention_heads: 2,
+    rotary_pct: 0.7,
+    hidden_act: "gelu_fast",
+    attention_bias: false,
+    use_parallel_residual: false,
+    tie_word_embeddings: true
+  },
   mistral: { architectures: ["MistralForCausalLM"], ...llamaSizes, num_key_value_heads: 1, sliding_window: 4 },
   phi3: { architectures: ["Phi3ForCausalLM"], ...llamaSizes, sliding_window: 7, partial_rotary_factor: 0.7 },
   qwen2: {
@@ -96,16 +141,18 @@ export const tinyLlama = (seed: number, config: Readonly<Record<string, unknown>
     ...config
   })
 
-/** Random weights for a config: norms and biases about 1. */
+/** Random weights for a config, those of norms near what multiplies by 1. */
 export const randomModel = (seed: number, full: Readonly<Record<string, unknown>>): ModelState => {
   const next = random(seed)
   const { tensors } = Result.getOrThrow(architecture(full))
-  const values = tensors.flatMap(({ shape }) =>
-    Array.from(
+  const offset = String(full["architectures"]).startsWith("Gemma") ? 0 : 1
+  const values = tensors.flatMap(({ name, shape }) => {
+    const middle = name.endsWith(".bias") ? 0 : offset
+    return Array.from(
       { length: shape.reduce((a, b) => a * b, 1) },
-      () => shape.length === 1 ? 1 + 0.3 * (next() - 0.5) : next() - 0.5
+      () => shape.length === 1 ? middle + 0.3 * (next() - 0.5) : next() - 0.5
     )
-  )
+  })
   return {
     config: full,
     names: tensors.map(({ name }) => name),

@@ -38,15 +38,23 @@ export const groupsOf = (seed: number, longest: number): ReadonlyArray<Group> =>
 export const batchOf = (groups: ReadonlyArray<Group>) => pack(tokenGroups(groups), groups.map((_, i) => i))
 export const largest = (values: Iterable<number>) => Array.from(values).reduce((a, b) => Math.max(a, Math.abs(b)), 0)
 
-/** Largest difference of each tensor, relative to its largest element. */
+/**
+ * Largest difference of each tensor, relative to the largest element of the layer's weight and bias: a bias of keys moves all
+ * scores of a query alike, so what its gradient sums cancels.
+ */
 const tensorErrors = (model: ModelState, got: ArrayLike<number>, expected: ArrayLike<number>) => {
   let at = 0
-  return model.names.map((name, i) => {
+  const tensors = model.names.map((name, i) => {
     const size = model.shapes[i]!.reduce((a, b) => a * b, 1)
     const [from, to] = [at, at += size]
     const differences = Array.from({ length: size }, (_, j) => got[from + j]! - expected[from + j]!)
-    return { name, error: largest(differences) / largest(Array.prototype.slice.call(expected, from, to)) }
+    const scale = largest(Array.prototype.slice.call(expected, from, to))
+    return { name, layer: name.replace(/\.(weight|bias)$/, ""), difference: largest(differences), scale }
   })
+  return tensors.map(({ difference, layer, name }) => ({
+    name,
+    error: difference / largest(tensors.flatMap((each) => each.layer === layer ? [each.scale] : []))
+  }))
 }
 
 interface Pair {
@@ -113,12 +121,10 @@ export const float32Engine = (backend: Backend): void => {
   })
 
   describe("packed and prefix-shared equals one by one", () => {
-    const llamas = [20, 21, 22, 23].map((seed) => [`seed ${seed}`, tinyLlama(seed)] as const)
-    for (const [i, [name, exact]] of [...llamas, ...families].entries()) {
-      it(`on random groups, ${name}`, async () => {
-        const seed = 20 + i
+    for (let seed = 20; seed < 24; seed++) {
+      it(`on random groups, seed ${seed}`, async () => {
         const groups = groupsOf(seed, 12)
-        const model = float32(exact)
+        const model = float32(tinyLlama(seed))
         const together = await backend.open(model, {})
         const alone = await backend.open(model, {})
         const logProbs = await together.forward(batchOf(groups))

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { pack } from "../../src/compute/Batch.ts"
 import { start } from "../../src/compute/reference/backend.ts"
-import { type Group, random, tinyLlama, tokenGroups } from "./fixtures.ts"
+import { type Group, random, randomModel, tinyFamilies, tinyLlama, tokenGroups } from "./fixtures.ts"
 
 const vocabulary = 23
 
@@ -19,12 +19,18 @@ const randomGroups = (seed: number): ReadonlyArray<Group> => {
 }
 
 describe("packed and prefix-shared equals one by one", () => {
-  for (let seed = 0; seed < 12; seed++) {
-    it(`on random groups, seed ${seed}`, async () => {
+  const models = [
+    ...Array.from(
+      { length: 12 },
+      (_, seed) => [`seed ${seed}`, tinyLlama(seed, { tie_word_embeddings: seed % 2 === 0 })] as const
+    ),
+    ...Object.entries(tinyFamilies).map(([name, config]) => [name, randomModel(5, config)] as const)
+  ]
+  for (const [seed, [name, model]] of models.entries()) {
+    it(`on random groups, ${name}`, async () => {
       const groups = randomGroups(seed)
       const next = random(seed + 100)
       const backend = await start({})
-      const model = tinyLlama(seed, { tie_word_embeddings: seed % 2 === 0 })
       const together = await backend.open(model, {})
       const batch = pack(tokenGroups(groups), groups.map((_, i) => i))
       const logProbs = await together.forward(batch)
