@@ -7,6 +7,10 @@ const fraction = Schema.Finite.pipe(Schema.check(Schema.isBetween({ minimum: 0, 
 const count = Schema.Int.pipe(Schema.check(Schema.isGreaterThan(0)))
 const index = Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(0)))
 
+/** What training computes in: activations, and the weights that they meet. Masters and Adam's moments are always float32. */
+export const Precision = Schema.Literals(["float32", "bfloat16"])
+export type Precision = typeof Precision.Type
+
 /** A recipe with nothing left open. */
 export const Recipe = Schema.Struct({
   /** Peak rate, reached after warm-up. Default 1e-6, as TRL's DPO. */
@@ -32,7 +36,9 @@ export const Recipe = Schema.Struct({
   /** `shuffled` anew every epoch (default), or the order of the data. */
   order: Schema.Literals(["shuffled", "given"]),
   /** Weights kept along the way, evenly spaced, the last step included. Default 0. */
-  snapshots: index
+  snapshots: index,
+  /** Default float32; bfloat16 on engines that have it (torch). The float64 engine computes in float64 whatever is asked. */
+  precision: Precision
 })
 export type Recipe = typeof Recipe.Type
 
@@ -52,7 +58,8 @@ const defaults: Recipe = {
   maxGradNorm: 1,
   seed: 0,
   order: "shuffled",
-  snapshots: 0
+  snapshots: 0,
+  precision: "float32"
 }
 
 /** Fills in the defaults. Throws when a value is out of range: a mistake in the pipeline file, shown with its field. */

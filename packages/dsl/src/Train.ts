@@ -4,7 +4,7 @@ import type { LogProbs, Tokens, Trained, Weights } from "./Artifact.ts"
 import type { CheckpointMismatch, ComputeError, ModelError, NonFiniteLoss, ReferenceMismatch } from "./Errors.ts"
 import type { DataNeed, Need } from "./Formula.ts"
 import { identityOf, labelOf, needsOf, type Objective } from "./Objective.ts"
-import { recipe, type RecipeOptions } from "./Recipe.ts"
+import { type Precision, recipe, type RecipeOptions } from "./Recipe.ts"
 import { make, type Step } from "./Step.ts"
 
 export type TrainError = NonFiniteLoss | ReferenceMismatch | CheckpointMismatch | ComputeError | ModelError
@@ -14,12 +14,21 @@ type ReferenceInput<N extends Need, M extends string, E> = "reference" extends N
   : { readonly reference?: never }
 type DataOf<N extends Need> = Extract<N, DataNeed>
 
-/** Log-probability of every completion token under a model: the cached reference, and what every metric reads. */
+/**
+ * Log-probability of every completion token under a model: the cached reference, and what every metric reads. The reference of
+ * a training in bfloat16 is scored in bfloat16, so that both begin equal.
+ */
 export const score = <M extends string, E1, E2>(
   model: Step<Weights<M>, E1>,
-  data: Step<Tokens<NoInfer<M>, never>, E2>
+  data: Step<Tokens<NoInfer<M>, never>, E2>,
+  { precision = "float32" }: { readonly precision?: Precision } = {}
 ): Step<LogProbs, E1 | E2 | ComputeError | ModelError> =>
-  make({ kind: "score", title: `score ${model.title} on ${data.title}`, inputs: { model, data } })
+  make({
+    kind: "score",
+    title: `score ${model.title} on ${data.title}`,
+    inputs: { model, data },
+    parameters: precision === "float32" ? {} : { precision }
+  })
 
 /**
  * Trains `model` on `data`. `reference` defaults to the start; it is scored once and cached, for every objective, beta,
@@ -36,13 +45,16 @@ export const train = <N extends Need, M extends string, E1, E2, E3 = never>(
   options: RecipeOptions = {}
 ): Step<Trained<M>, TrainError | E1 | E2 | E3> => {
   const { model, data } = inputs
+  const complete = recipe(options)
   const start: Step<Weights<M>, E1 | E3> = inputs.reference ?? model
-  const reference = needsOf(objective).has("reference") ? score(start, data as Step<Tokens<M, never>, E2>) : undefined
+  const reference = needsOf(objective).has("reference")
+    ? score(start, data as Step<Tokens<M, never>, E2>, complete)
+    : undefined
   return make({
     kind: "train",
     title: `train ${labelOf(objective)}`,
     inputs: { model, data, reference },
-    parameters: { objective: identityOf(objective), recipe: recipe(options) },
+    parameters: { objective: identityOf(objective), recipe: complete },
     attached: { objective }
   })
 }

@@ -1,5 +1,6 @@
 // What a training will take, for `penchant plan`: from the model's config and, once they are made, its tokens. Offline.
 import { isObjective } from "@penchant/dsl/Objective"
+import { Precision } from "@penchant/dsl/Recipe"
 import type { AnyStep } from "@penchant/dsl/Step"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -27,7 +28,7 @@ export interface Memory extends Footprint {
 }
 
 const Lengths = Schema.Struct({ maxLength: Schema.Int })
-const Batches = Schema.Struct({ recipe: Schema.Struct({ batchSize: Schema.Int }) })
+const Batches = Schema.Struct({ recipe: Schema.Struct({ batchSize: Schema.Int, precision: Precision }) })
 const Json = Schema.fromJsonString(Schema.Unknown)
 
 /** One pair of the longest rows that tokenising lets through, half of them prompt. */
@@ -99,7 +100,12 @@ export const memoriesOf = Effect.fnUntraced(function*(steps: Iterable<AnyStep>, 
     if (data.ids.length === 0) return undefined
     const group = heaviest(data, lossOf(objective, data).sides)
     const rows = Math.ceil(Math.max(group.sizes.T, Math.min(rowBudget, trained.value.recipe.batchSize * group.sizes.T)))
-    const footprint = footprintOf(graphs, numerics, scaledTo(group, rows), false)
+    const footprint = footprintOf(
+      graphs,
+      { ...numerics, precision: trained.value.recipe.precision },
+      scaledTo(group, rows),
+      false
+    )
     return footprint === undefined
       ? undefined
       : { ...footprint, rows, from: tokens === undefined ? "maxLength" : "tokens" } satisfies Memory as Memory

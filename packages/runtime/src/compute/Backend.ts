@@ -2,6 +2,7 @@
 // The worker host (worker.ts) serves these by messages; Engine.ts is the same protocol seen from the main thread.
 // Errors are thrown: the host turns an exception into `EngineError`, `NoRoom` into `OutOfMemory`, `DeviceLost` and a dead
 // worker into `EngineLost`.
+import type { Precision } from "@penchant/dsl/Recipe"
 import type { GenerateOptions, Prompt, Sample } from "../generation/Generation.ts"
 import type { Batch } from "./Batch.ts"
 import type {
@@ -50,6 +51,8 @@ export class DeviceLost extends Error {}
 export interface OpenOptions {
   readonly optimiser?: OptimiserState
   readonly fused?: FusedLoss
+  /** Of activations and working weights; absent is the engine's own (`Numerics.compute`). Asked only of engines that have it. */
+  readonly precision?: Precision
 }
 
 /**

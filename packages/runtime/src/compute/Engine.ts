@@ -2,6 +2,7 @@
 // Leaves out losses: an engine knows token log-probabilities, their gradients and AdamW; objectives are data or plain functions.
 import type { ComputeError } from "@penchant/dsl/Errors"
 import type { Node } from "@penchant/dsl/Formula"
+import type { Precision } from "@penchant/dsl/Recipe"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -114,9 +115,12 @@ export interface Session {
 
 export class Engine extends Context.Service<Engine, {
   readonly numerics: Numerics
-  /** Loads a model; closing the scope frees it. With `fused`, `Session.fused` is present if the engine has it. */
+  /**
+   * Loads a model; closing the scope frees it. With `fused`, `Session.fused` is present if the engine has it. A precision other
+   * than what the engine computes in anyway fails where it has none.
+   */
   readonly open: (
     model: ModelState,
-    options?: { readonly optimiser?: OptimiserState; readonly fused?: FusedLoss }
+    options?: { readonly optimiser?: OptimiserState; readonly fused?: FusedLoss; readonly precision?: Precision }
   ) => Effect.Effect<Session, ComputeError, Scope.Scope>
 }>()("@penchant/runtime/Engine") {}

@@ -1,6 +1,7 @@
 // What training holds at once, in bytes, computed from the graph: the walk of an engine over forward and backward, counting
 // each tensor from the operation that makes it to the last that reads it. No table of families.
 // Leaves out libraries' own buffers and the process itself.
+import type { Precision } from "@penchant/dsl/Recipe"
 import type { EngineName } from "./backends.ts"
 import type { Numerics } from "./Engine.ts"
 import { type Gradient, gradient } from "./gradient.ts"
@@ -28,7 +29,7 @@ interface Habits {
   readonly within: Partial<Record<OperationName, number>>
 }
 
-/** Widths by what an engine computes in; bfloat16 has float32 masters and moments. */
+/** One width for all. */
 const adam = (width: number): Habits["parameter"] => ({ weights: width, gradients: width, optimiser: 2 * width })
 
 /** Probabilities, or logits; below a soft cap also the tanh that its slope is made of. */
@@ -96,6 +97,22 @@ const habits: { readonly [E in EngineName]: Habits } = {
     spread: 1.2,
     within: { attention: 2, attentionBackward: 2, rmsNormBackward: 4, rope: 3, swigluBackward: 0.5 }
   }
+}
+
+/** Halves of masters, gradients in 16 bits, moments in 32; attention is always flash attention. */
+const inBfloat16: Habits = {
+  ...habits.torch,
+  parameter: { weights: 4, gradients: 2, optimiser: 8 },
+  float: 2,
+  attentionKeeps: ({ heads }, { sizes }) => 2 * heads * sizes.T
+}
+
+/** What decides how memory is spent. */
+export type Spending = Pick<Numerics, "engine"> & { readonly precision?: Precision }
+
+const habitsOf = ({ engine, precision }: Spending): Habits | undefined => {
+  if (precision === "bfloat16") return engine === "torch" ? inBfloat16 : undefined
+  return Object.hasOwn(habits, engine) ? habits[engine as EngineName] : undefined
 }
 
 /** Bytes of every value that takes memory worth counting. */
@@ -173,11 +190,11 @@ export const planned = (
 /** Undefined for an engine whose habits nobody has written down. */
 export const footprintOf = (
   graphs: Planned,
-  { engine }: Pick<Numerics, "engine">,
+  spending: Spending,
   load: Load,
   recompute: boolean
 ): Footprint | undefined => {
-  const h = Object.hasOwn(habits, engine) ? habits[engine as EngineName] : undefined
+  const h = habitsOf(spending)
   if (h === undefined) return undefined
   const { forward, parameters } = graphs
   const { graph: backward, saved } = recompute ? graphs.sparing : graphs.plain

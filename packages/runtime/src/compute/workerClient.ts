@@ -123,6 +123,14 @@ export const engineOf: (
     return Engine.of({
       numerics,
       open: Effect.fnUntraced(function*(model, options = {}) {
+        const { precision } = options
+        if (precision === "bfloat16" && numerics.engine !== "torch") {
+          return yield* new EngineError({
+            engine: numerics.engine,
+            operation: "open",
+            problem: "it does not compute in bfloat16: use --engine torch, or precision float32 in the recipe"
+          })
+        }
         const id = sessions++
         yield* Effect.addFinalizer(() => Effect.sync(() => connection.tell(id, "close")))
         const { device, fused, generate } = yield* connection.ask(id, "open", { model, options })

@@ -1,14 +1,18 @@
 // Log-probability of every completion token under a model: the cached reference, and what every metric reads.
+import { Precision } from "@penchant/dsl/Recipe"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { Engine } from "../compute/Engine.ts"
 import { encodeLogProbs } from "../data/tokensFile.ts"
 import { scoreAll } from "../evaluation/score.ts"
 import { loadModel } from "../model/load.ts"
 import { Progress } from "../platform/Progress.ts"
 import { spacing } from "../training/train.ts"
-import { folderOf, inputOf, tokensOf } from "./files.ts"
+import { folderOf, inputOf, parametersOf, tokensOf } from "./files.ts"
 import type { Implementation } from "./Implementation.ts"
+
+const Parameters = Schema.Struct({ precision: Schema.optionalKey(Precision) })
 
 export const score: Implementation = {
   computes: true,
@@ -16,7 +20,9 @@ export const score: Implementation = {
     const engine = yield* Engine
     const progress = yield* Progress
     const data = yield* tokensOf(job, "data")
-    const session = yield* engine.open(yield* loadModel(yield* folderOf(job, "model")))
+    const { precision } = parametersOf(job, Parameters)
+    const model = yield* loadModel(yield* folderOf(job, "model"))
+    const session = yield* engine.open(model, precision === undefined ? {} : { precision })
     let shownAt = -Infinity
     const logProbs = yield* scoreAll(
       session,

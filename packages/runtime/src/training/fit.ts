@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { TokenGroups } from "../compute/Batch.ts"
 import type { DeviceState, Numerics } from "../compute/Engine.ts"
-import { footprintOf, type Planned, planned } from "../compute/footprint.ts"
+import { footprintOf, type Planned, planned, type Spending } from "../compute/footprint.ts"
 import { type Load, loadOf, scaledTo } from "../compute/load.ts"
 import { architecture } from "../model/families.ts"
 import { rowBudget } from "./microBatches.ts"
@@ -66,7 +66,7 @@ export const heaviest = (data: TokenGroups, sides: ReadonlyArray<string>): Load 
  */
 export const planFit = (
   graphs: Planned | undefined,
-  numerics: Numerics,
+  numerics: Numerics & Spending,
   data: TokenGroups,
   sides: ReadonlyArray<string>,
   batchSize: number,

@@ -3,7 +3,7 @@
 // host, and, where the rows of a batch depend on each other, every log-probability before the first gradient.
 import { type ComputeError, NonFiniteLoss, ReferenceMismatch } from "@penchant/dsl/Errors"
 import type { Inputs, NonFinite } from "@penchant/dsl/Evaluate"
-import type { Recipe } from "@penchant/dsl/Recipe"
+import type { Precision, Recipe } from "@penchant/dsl/Recipe"
 import * as Effect from "effect/Effect"
 import { type Batch, pack, type TokenGroups } from "../compute/Batch.ts"
 import type { Numerics, Session } from "../compute/Engine.ts"
@@ -40,7 +40,7 @@ interface Piece {
 }
 
 /** What one token of policy and reference may differ by before the first update, in nats. */
-const allowed: Record<Numerics["compute"], number> = { float32: 1e-4, float64: 1e-9 }
+const allowed: Record<Numerics["compute"] | Precision, number> = { float32: 1e-4, float64: 1e-9, bfloat16: 0.1 }
 
 const piecesOf = ({ data, fit, loss, numerics, reference }: StepInputs, groups: Int32Array): ReadonlyArray<Piece> =>
   microBatches(data, groups, loss.sides, numerics.groups, fit.rows).map((piece) => ({
@@ -58,7 +58,8 @@ const gate = (inputs: StepInputs, { batch, groups, reference }: Piece, policy: F
     const difference = Math.abs(policy[n]! - reference[n]!)
     if (difference > worst) [worst, at] = [difference, n]
   }
-  const limit = allowed[inputs.numerics.compute]
+  const { numerics, recipe } = inputs
+  const limit = allowed[recipe.precision === "bfloat16" ? "bfloat16" : numerics.compute]
   // Infinities are the loss's to report, with the rows and the term.
   if (!(worst > limit) || !Number.isFinite(worst)) return Effect.void
   let [branch, end] = [0, batch.lengths[0]!]

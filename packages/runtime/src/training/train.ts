@@ -111,6 +111,7 @@ export const train: (
   let cursor = resumed.cursor
   let written = cursor.step
   const session: Session = yield* engine.open(model, {
+    precision: recipe.precision,
     ...(optimiser === undefined ? {} : { optimiser }),
     ...(loss.fused === undefined || numerics.loss === "host" ? {} : { fused: loss.fused })
   })
@@ -142,7 +143,14 @@ export const train: (
 
   const graphs = graphsOf(model.config)
   const device = session.device === undefined ? undefined : yield* session.device
-  const planned = planFit(graphs, numerics, data, loss.sides, recipe.batchSize, device)
+  const planned = planFit(
+    graphs,
+    { ...numerics, precision: recipe.precision },
+    data,
+    loss.sides,
+    recipe.batchSize,
+    device
+  )
   const room = roomFor({ session, numerics, label, ids: data.ids, planned, recorded: cursor.fit })
   const speed = meter(session, numerics, graphs?.forward, data, loss.sides)
 

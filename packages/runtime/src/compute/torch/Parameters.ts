@@ -1,9 +1,11 @@
-// A model's weights, gradients and Adam's moments, each one flat tensor with views per tensor of the model.
+// A model's weights, gradients and Adam's moments, each flat, with views per tensor of the model.
+import type { Precision } from "@penchant/dsl/Recipe"
 import type { ModelState, OptimiserState, Update } from "../Engine.ts"
 import type { Value } from "../Graph.ts"
-import { clipFactor, decays } from "../optimiser.ts"
+import { decays } from "../optimiser.ts"
 import { placesOf } from "../places.ts"
 import { floats, type Tensor } from "./Lowering.ts"
+import { fullMaster, splitMaster } from "./master.ts"
 import type { Handle } from "./native.ts"
 import type { Torch } from "./Torch.ts"
 
@@ -18,11 +20,16 @@ export interface Parameters {
   readonly close: () => void
 }
 
+const masters = { float32: fullMaster, bfloat16: splitMaster } as const
+
 export const parametersOf = (
   torch: Torch,
   model: ModelState,
   wanted: ReadonlyArray<Value>,
-  optimiser: OptimiserState | undefined
+  { optimiser, precision = "float32" }: {
+    readonly optimiser?: OptimiserState | undefined
+    readonly precision?: Precision | undefined
+  }
 ): Parameters => {
   const count = model.parameters.length
   const places = placesOf(model)
@@ -33,73 +40,47 @@ export const parametersOf = (
     return made
   }
   try {
-    const flat = {
-      weights: hold(() => torch.upload(model.parameters, [count])),
-      gradients: hold(() => torch.zeros([count])),
-      m: hold(() => optimiser === undefined ? torch.zeros([count]) : torch.upload(optimiser.m, [count])),
-      v: hold(() => optimiser === undefined ? torch.zeros([count]) : torch.upload(optimiser.v, [count]))
-    }
+    const master = masters[precision](torch, hold, model.parameters)
+    const m = hold(() => optimiser === undefined ? torch.zeros([count]) : torch.upload(optimiser.m, [count]))
+    const v = hold(() => optimiser === undefined ? torch.zeros([count]) : torch.upload(optimiser.v, [count]))
     const viewsOf = (whole: Handle) =>
       places.map(({ from, shape, size }) =>
         hold(() => torch.call("view", torch.call("narrow", whole, 0, from, size), shape))
       )
-    const views = {
-      weights: viewsOf(flat.weights),
-      gradients: viewsOf(flat.gradients),
-      m: viewsOf(flat.m),
-      v: viewsOf(flat.v)
-    }
+    const views = { weights: viewsOf(master.weights), gradients: viewsOf(master.gradients) }
     const placeOf = (value: Value): number => {
       const at = places.findIndex(({ name }) => name === value.name)
       if (at === -1) throw new Error(`the model has no tensor "${value.name}"`)
       return at
     }
+    const decayed = places.filter(({ shape }) => decays(shape))
+    const spared = places.filter(({ shape }) => !decays(shape))
     let updates = optimiser?.updates ?? 0
-    const adamW = (chosen: ReadonlyArray<number>, settings: Update, factor: number): void =>
-      torch.scope(() => {
-        if (chosen.length === 0) return
-        const { beta1, beta2, epsilon, learningRate, weightDecay } = settings
-        const of = (all: ReadonlyArray<Handle>) => chosen.map((i) => all[i]!)
-        const step = torch.upload(Float32Array.of(updates), [1])
-        torch.all("_fused_adamw_", [
-          of(views.weights),
-          of(views.gradients),
-          of(views.m),
-          of(views.v),
-          [],
-          chosen.map(() => step)
-        ], {
-          lr: learningRate,
-          beta1,
-          beta2,
-          weight_decay: weightDecay,
-          eps: epsilon,
-          amsgrad: false,
-          maximize: false,
-          // gradients are divided by it
-          grad_scale: factor === 1 ? undefined : torch.upload(Float32Array.of(1 / factor), [1])
-        })
-      })
-    const indices = places.map((_, i) => i)
+    const zeroGradients = () => torch.native.fill(master.gradients, 0)
     return {
       weights: new Map(wanted.map((value) => {
         const i = placeOf(value)
         return [value, floats(views.weights[i]!, places[i]!.shape)]
       })),
       gradients: new Map(wanted.map((value) => [value, views.gradients[placeOf(value)]!])),
-      update: (update) => {
-        const squares = torch.scope(() => torch.download(torch.call("dot", flat.gradients, flat.gradients), 1)[0]!)
-        const gradNorm = Math.sqrt(squares)
-        const factor = clipFactor(gradNorm, update)
-        updates += 1
-        adamW(indices.filter((i) => decays(places[i]!.shape)), update, factor)
-        adamW(indices.filter((i) => !decays(places[i]!.shape)), { ...update, weightDecay: 0 }, factor)
-        torch.native.fill(flat.gradients, 0)
-        return { gradNorm, clipped: factor < 1 }
-      },
-      zeroGradients: () => torch.native.fill(flat.gradients, 0),
-      read: (what) => torch.download(flat[what], count),
-      optimiser: () => ({ m: torch.download(flat.m, count), v: torch.download(flat.v, count), updates }),
+      update: ({ maxGradNorm, weightDecay, ...settings }) =>
+        torch.scope(() => {
+          const number = (value: number) => torch.upload(Float32Array.of(value), [1])
+          // the norm stays on the device until the updates that it scales are under way
+          const norm = torch.call("sqrt", torch.call("reshape", master.squares(), [1]))
+          const over = () => torch.call("mul.Tensor", torch.add(norm, number(1e-6)), number(1 / maxGradNorm))
+          const gradScale = maxGradNorm === 0 ? undefined : torch.call("maximum", over(), number(1))
+          updates += 1
+          const adam = { ...settings, m, v, step: number(updates), gradScale }
+          if (decayed.length > 0) master.update(decayed, { ...adam, weightDecay })
+          if (spared.length > 0) master.update(spared, { ...adam, weightDecay: 0 })
+          zeroGradients()
+          const gradNorm = torch.download(norm, 1)[0]!
+          return { gradNorm, clipped: maxGradNorm > 0 && gradNorm + 1e-6 > maxGradNorm }
+        }),
+      zeroGradients,
+      read: (what) => what === "weights" ? master.read() : torch.download(master.gradients, count),
+      optimiser: () => ({ m: torch.download(m, count), v: torch.download(v, count), updates }),
       close: () => torch.free(owned)
     }
   } catch (error) {

@@ -5,8 +5,8 @@ import { tableOf } from "../reference/run.ts"
 import { sizesOf } from "../sizes.ts"
 import type { CausalMask, Context, Tensor } from "./Lowering.ts"
 import { cotangent, floats, ints } from "./Lowering.ts"
-import { lowerings } from "./lowerings.ts"
 import type { Handle } from "./native.ts"
+import { lowerIn } from "./precision.ts"
 import type { Torch } from "./Torch.ts"
 
 export interface Run {
@@ -18,14 +18,16 @@ export interface Run {
   readonly close: () => void
 }
 
-/** `weights` and the tensors of `tables` are lent for as long as the run lives. */
+/** `weights` and the tensors of `tables` are lent for as long as the run lives. `narrow`: see precision.ts. */
 export const startRun = (
   torch: Torch,
+  narrow: Torch,
   graph: Graph,
   batch: Batch,
   weights: ReadonlyMap<Value, Tensor>,
   tables: Tables
 ): Run => {
+  const lower = lowerIn(torch, narrow)
   const sizes = sizesOf(batch)
   const lent = new Map<Value, Tensor>(weights)
   const environment = new Map<Value, Tensor>()
@@ -60,21 +62,9 @@ export const startRun = (
     const summable = node.operation === "mm" && node.inputs.accumulator === undefined
     const place = summable ? into.get(node.outputs.y) : undefined
     torch.scope((keep) => {
-      const lower = lowerings[node.operation] as (
-        inputs: object,
-        attributes: object,
-        context: Context
-      ) => Record<string, Tensor>
-      const context: Context = {
-        torch,
-        sizes,
-        index,
-        once,
-        causal: tables.causal,
-        spare: (input) => spares.has(input),
-        into: place
-      }
-      const made = lower(Object.fromEntries(taken.map(({ name, tensor }) => [name, tensor])), node.attributes, context)
+      const inputs = Object.fromEntries(taken.map(({ name, tensor }) => [name, tensor]))
+      const spare: Context["spare"] = (input) => spares.has(input)
+      const made = lower(node, inputs, { sizes, index, once, causal: tables.causal, spare, into: place })
       for (const [name, value] of outputs) {
         const tensor = made[name]!
         if (place !== undefined) continue

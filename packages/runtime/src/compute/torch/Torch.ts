@@ -20,16 +20,23 @@ export interface Torch {
   /** Frees what the body makes, except what it hands to `keep`, which is the caller's to free. */
   readonly scope: <A>(body: (keep: (tensor: Handle) => Handle) => A) => A
   readonly free: (tensors: Iterable<Handle>) => void
-  /** float32 on the device unless another type is asked for; contents undefined. */
+  /** Element type of new tensors that say none. */
+  readonly floats: number
+  /** On the device; contents undefined. */
   readonly empty: (shape: ReadonlyArray<number>, dtype?: number) => Handle
-  readonly zeros: (shape: ReadonlyArray<number>) => Handle
+  readonly zeros: (shape: ReadonlyArray<number>, dtype?: number) => Handle
+  /** Another handle on the same tensor where it has that type already. */
+  readonly cast: (tensor: Handle, dtype: number) => Handle
   /** Another handle on the same tensor. */
   readonly alias: (tensor: Handle) => Handle
   readonly add: (a: Handle, b: Handle, alpha?: number) => Handle
-  readonly upload: (data: Float32Array | Float64Array, shape: ReadonlyArray<number>) => Handle
+  /** As float32, or as what the ints are. */
+  readonly upload: (data: Floats | Int16Array | Int32Array, shape: ReadonlyArray<number>) => Handle
   /** int64, which every index wants. */
   readonly uploadIndex: (data: Int32Array) => Handle
   readonly download: (tensor: Handle, size: number) => Float32Array
+  /** The bits of a tensor of 16-bit elements. */
+  readonly downloadBits: (tensor: Handle, size: number) => Int16Array
   /** The same within a scope: what is kept belongs to the scope around. */
   readonly within: Torch["scope"]
   /** A view; strides, and the offset from the tensor's first element, in elements. */
@@ -41,6 +48,7 @@ export interface Torch {
   ) => Handle
 }
 
+type Floats = Float32Array | Float64Array
 type Encode = (value: Argument) => bigint
 
 const bits = new DataView(new ArrayBuffer(8))
@@ -144,7 +152,12 @@ export const torchOf = (native: Native, device: Device, schemaOf: (name: string)
       })
     )
   const empty: Torch["empty"] = (shape, dtype = native.dtypes.float32) => own(native.empty(shape, dtype, device))
-  const float32 = (data: Float32Array | Float64Array) => data instanceof Float32Array ? data : Float32Array.from(data)
+  const read = <A extends Float32Array | Int16Array>(tensor: Handle, into: A): A => {
+    const to = native.over(into, [into.length])
+    scope(() => native.copy(to, call("reshape", tensor, [into.length])))
+    native.remove(to)
+    return into
+  }
   return {
     native,
     device,
@@ -153,17 +166,23 @@ export const torchOf = (native: Native, device: Device, schemaOf: (name: string)
     scope,
     within,
     free,
+    floats: native.dtypes.float32,
     empty,
-    zeros: (shape) => {
-      const made = empty(shape)
+    zeros: (shape, dtype) => {
+      const made = empty(shape, dtype)
       native.fill(made, 0)
       return made
     },
     alias: (tensor) => own(native.duplicate(tensor)),
     add: (a, b, alpha = 1) => own(native.add(a, b, alpha)),
+    cast: (tensor, dtype) =>
+      native.dtypeOf(tensor) === dtype
+        ? own(native.duplicate(tensor))
+        : all("_to_copy", [tensor], { dtype })[0]!,
     upload: (data, shape) => {
-      const to = empty(shape)
-      const from = native.over(float32(data), shape)
+      const whole = data instanceof Float64Array ? Float32Array.from(data) : data
+      const to = empty(shape, native.typeOf(whole))
+      const from = native.over(whole, shape)
       native.copy(to, from)
       native.remove(from)
       return to
@@ -175,13 +194,9 @@ export const torchOf = (native: Native, device: Device, schemaOf: (name: string)
       native.remove(from)
       return to
     },
-    download: (tensor, size) => {
-      const data = new Float32Array(size)
-      const to = native.over(data, [size])
-      scope(() => native.copy(to, call("reshape", tensor, [size])))
-      native.remove(to)
-      return data
-    },
+    download: (tensor, size) => read(tensor, new Float32Array(size)),
+    downloadBits: (tensor, size) =>
+      scope(() => read(call("view.dtype", tensor, native.dtypes.int16), new Int16Array(size))),
     strided: (tensor, size, strides, offset) => own(native.view(tensor, size, strides, offset))
   }
 }

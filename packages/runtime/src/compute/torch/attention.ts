@@ -7,9 +7,9 @@ import { flashAttention, flashAttentionBackward } from "./flashAttention.ts"
 import type { Context, Lowering } from "./Lowering.ts"
 
 /**
- * Width of a head. libtorch's flash kernel for CPUs suits wide heads: with heads of 8 a step of the 260K model takes 1.4 times as long as with
- * composed products, with heads of 64 they are equal (bench/engine-step.ts). Above 512 keys the probabilities that
- * composition keeps outweigh a layer's other activations.
+ * Width of a head. libtorch's flash kernel for CPUs suits wide heads: with heads of 8 a step of the 260K model takes 1.4
+ * times as long as with composed products, with heads of 64 they are equal (bench/engine-step.ts). Above 512 keys the
+ * probabilities that composition keeps outweigh a layer's other activations; in bfloat16 they would lose too much.
  */
 export const widestComposed = 32
 
@@ -22,12 +22,13 @@ const ways = {
 const wayOf = (
   { headDim, softCap, window = Infinity }: AttentionAttributes,
   segments: Int32Array,
-  { sizes }: Context
+  { sizes, torch }: Context
 ) => {
   if (softCap !== undefined) return ways.capped
   const most = Math.min(window, 512)
   const short = blocksOf(segments, sizes.G).every(({ own, prompt }) => prompt + own <= most)
-  return headDim <= widestComposed && short ? ways.composed : ways.flash
+  const float32 = torch.floats === torch.native.dtypes.float32
+  return float32 && headDim <= widestComposed && short ? ways.composed : ways.flash
 }
 
 export const attention: Lowering<"attention"> = (inputs, attributes, context) =>

@@ -12,6 +12,7 @@ import { cudaDevices } from "./cuda.ts"
 import { discover, type Installation } from "./discovery.ts"
 import { type Device, isOutOfMemory, load } from "./native.ts"
 import { parametersOf } from "./Parameters.ts"
+import { narrowed } from "./precision.ts"
 import { type Run, startRun, tablesOf } from "./Run.ts"
 import { schemasIn } from "./schemas.ts"
 import { type Torch, torchOf } from "./Torch.ts"
@@ -46,7 +47,8 @@ const opened = (torch: Torch): Backend["open"] => async (model, options) => {
   const network = loadedArchitecture(model.config).forward()
   const { graph, logProb, weights } = network
   const graphs = planned(network)
-  const parameters = guarded(() => parametersOf(torch, model, weights, options.optimiser))
+  const narrow = options.precision === "bfloat16" ? narrowed(torch) : torch
+  const parameters = guarded(() => parametersOf(torch, model, weights, options))
   const tables = tablesOf(torch)
   const into = new Map<Value, bigint>()
   weights.forEach((weight, i) => into.set(graphs.plain.graph.outputs[i]!, parameters.gradients.get(weight)!))
@@ -58,7 +60,7 @@ const opened = (torch: Torch): Backend["open"] => async (model, options) => {
   const forward = (batch: Batch, keep: ReadonlyArray<Value>) => {
     forget()
     return guarded(() => {
-      const run = startRun(torch, graph, batch, parameters.weights, tables)
+      const run = startRun(torch, narrow, graph, batch, parameters.weights, tables)
       try {
         run.through(graph, [logProb, ...keep])
         const values = torch.download(run.get(logProb).handles[0]!, batch.targets.length)

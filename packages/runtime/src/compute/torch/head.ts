@@ -36,13 +36,15 @@ const logitsOf = (
   { torch }: Context
 ) => {
   const rows = torch.call("narrow", hidden.handles[0]!, 0, from, to - from)
-  const logits = torch.call("mm", rows, torch.call("t", head.handles[0]!))
+  let logits = torch.call("mm", rows, torch.call("t", head.handles[0]!))
+  const { float32 } = torch.native.dtypes
   if (softCap !== undefined) {
+    logits = torch.cast(logits, float32)
     torch.call("mul_.Tensor", logits, torch.upload(Float32Array.of(1 / softCap), [1]))
     torch.call("tanh_", logits)
     torch.call("mul_.Tensor", logits, torch.upload(Float32Array.of(softCap), [1]))
   }
-  return { rows, logits, logSums: torch.call("logsumexp", logits, [1], true) }
+  return { rows, logits, logSums: torch.call("logsumexp", torch.cast(logits, float32), [1], true) }
 }
 
 export const tokenLogProb: Lowering<"tokenLogProb"> = ({ head, hidden, predictor, targets }, attributes, context) => {
@@ -51,7 +53,8 @@ export const tokenLogProb: Lowering<"tokenLogProb"> = ({ head, hidden, predictor
   const bad = targets.ints.findIndex((token) => token < 0 || token >= vocabulary)
   if (bad !== -1) throw new Error(`token ${targets.ints[bad]} is outside the vocabulary of ${vocabulary}`)
   const chunks = chunksOf(hidden.shape[0]!, vocabulary, predictor.ints)
-  const logProb = torch.empty([targets.ints.length])
+  const { float32 } = torch.native.dtypes
+  const logProb = torch.empty([targets.ints.length], float32)
   const saved: Array<Handle> = []
   for (const chunk of chunks) {
     const { logSums, logits } = logitsOf(chunk, hidden, head, attributes, context)
@@ -60,7 +63,7 @@ export const tokenLogProb: Lowering<"tokenLogProb"> = ({ head, hidden, predictor
     const picked = torch.call("index.Tensor", logits, [row, token])
     const sums = torch.call("index_select", torch.call("view", logSums, [chunk.to - chunk.from]), 0, row)
     const place = torch.uploadIndex(Int32Array.from(chunk.tokens))
-    torch.call("index_put_", logProb, [place], torch.add(picked, sums, -1))
+    torch.call("index_put_", logProb, [place], torch.add(torch.cast(picked, float32), sums, -1))
     if (chunks.length === 1) saved.push(logits, logSums)
   }
   return { logProb: floats(logProb, targets.shape), saved: opaque(saved) }
@@ -86,7 +89,7 @@ export const tokenLogProbBackward: Lowering<"tokenLogProbBackward"> = (inputs, a
       entries.set(entry, (entries.get(entry) ?? 0) + cotangent.host[n]!)
     }
     // entries - perRow * softmax; a subtraction in place would need a Scalar, which does not cross the ABI
-    const shifted = torch.add(logits, again?.logSums ?? saved.handles[1]!, -1)
+    const shifted = torch.add(torch.cast(logits, torch.native.dtypes.float32), again?.logSums ?? saved.handles[1]!, -1)
     torch.call("exp_", shifted)
     torch.call("mul_.Tensor", shifted, torch.upload(perRow.map((c) => -c), [perRow.length, 1]))
     const values = torch.upload(Float64Array.from(entries.values()), [entries.size])
@@ -98,8 +101,9 @@ export const tokenLogProbBackward: Lowering<"tokenLogProbBackward"> = (inputs, a
       const bent = torch.call("mul.Tensor", logits, torch.upload(Float32Array.of(1 / attributes.softCap), [1]))
       torch.native.copy(shifted, torch.call("tanh_backward", shifted, bent))
     }
-    parts.push(torch.call("mm", shifted, head.handles[0]!))
-    const left = torch.call("t", shifted)
+    const slopes = torch.cast(shifted, torch.floats)
+    parts.push(torch.call("mm", slopes, head.handles[0]!))
+    const left = torch.call("t", slopes)
     if (dHead === undefined) dHead = torch.call("mm", left, rows)
     else torch.native.addmm(dHead, dHead, left, rows, 1)
   }

@@ -12,10 +12,16 @@ export type Device = { readonly kind: "cpu" } | { readonly kind: "cuda"; readonl
 
 /** Element types, as libtorch numbers them. */
 export interface DTypes {
+  readonly bfloat16: number
   readonly float32: number
+  readonly float64: number
+  readonly int16: number
   readonly int32: number
   readonly int64: number
 }
+
+/** Memory of ours that libtorch reads and writes. */
+export type Host = Float32Array | Int16Array | Int32Array
 
 export interface Native {
   readonly dtypes: DTypes
@@ -24,8 +30,10 @@ export interface Native {
   /** Handles made and not yet deleted. */
   readonly live: () => number
   readonly empty: (shape: ReadonlyArray<number>, dtype: number, device: Device) => Handle
+  readonly typeOf: (data: Host) => number
+  readonly dtypeOf: (tensor: Handle) => number
   /** A tensor over memory of ours; valid while that memory is. */
-  readonly over: (data: Float32Array | Int32Array, shape: ReadonlyArray<number>) => Handle
+  readonly over: (data: Host, shape: ReadonlyArray<number>) => Handle
   /** A second owning handle on the same tensor. */
   readonly duplicate: (tensor: Handle) => Handle
   readonly remove: (tensor: Handle) => void
@@ -102,6 +110,7 @@ export const load = (installation: Installation, device: Device): Native => {
     fromBlob: cpu.func(
       "int32_t aoti_torch_create_tensor_from_blob(void*, int64_t, int64_t*, int64_t*, int64_t, int32_t, int32_t, int32_t, uint64_t*)"
     ),
+    dtypeOf: cpu.func("int32_t aoti_torch_get_dtype(uint64_t, int32_t*)"),
     remove: cpu.func("int32_t aoti_torch_delete_tensor_object(uint64_t)"),
     duplicate: cpu.func("int32_t aoti_torch_new_tensor_handle(uint64_t, uint64_t*)"),
     dispatch: cpu.func("int32_t torch_call_dispatcher(const char*, const char*, uint64_t*, uint64_t)"),
@@ -127,6 +136,7 @@ export const load = (installation: Installation, device: Device): Native => {
 
   const abi = BigInt(c.abi())
   const out = new BigUint64Array(1)
+  const typeOut = new Int32Array(1)
   const [sizesOfView, stridesOfView] = [new BigInt64Array(8), new BigInt64Array(8)]
   let live = 0
   const check = (code: number, where: string): void => {
@@ -140,10 +150,15 @@ export const load = (installation: Installation, device: Device): Native => {
   }
   const dtype = (name: string): number => cpu.func(`int32_t aoti_torch_dtype_${name}()`)()
   const dtypes: DTypes = {
+    bfloat16: dtype("bfloat16"),
     float32: dtype("float32"),
+    float64: dtype("float64"),
+    int16: dtype("int16"),
     int32: dtype("int32"),
     int64: dtype("int64")
   }
+  const typeOf = (data: Host): number =>
+    data instanceof Float32Array ? dtypes.float32 : data instanceof Int16Array ? dtypes.int16 : dtypes.int32
   const types = {
     cpu: cpu.func("int32_t aoti_torch_device_type_cpu()")(),
     cuda: cpu.func("int32_t aoti_torch_device_type_cuda()")()
@@ -158,8 +173,13 @@ export const load = (installation: Installation, device: Device): Native => {
       check(c.emptyStrided(shape.length, sizes, contiguous(shape), type, types[at.kind], index, out), "empty")
       return made()
     },
+    typeOf,
+    dtypeOf: (tensor) => {
+      check(c.dtypeOf(tensor, typeOut), "get_dtype")
+      return typeOut[0]!
+    },
     over: (data, shape) => {
-      const type = data instanceof Float32Array ? dtypes.float32 : dtypes.int32
+      const type = typeOf(data)
       const sizes = BigInt64Array.from(shape, BigInt)
       check(c.fromBlob(data, shape.length, sizes, contiguous(shape), 0, type, types.cpu, 0, out), "from_blob")
       return made()

@@ -1,0 +1,137 @@
+// The flat weights and gradients of a model in one of two layouts, and AdamW over them.
+// float32: 4 + 4 bytes a parameter. bfloat16: the graph reads the upper halves of float32 masters, rounded to nearest; what
+// rounding took, as 16-bit integers, is kept beside them, and gradients are bfloat16: 2 + 2 + 2. With Adam's moments, 16 and 14.
+import type { Place } from "../places.ts"
+import type { Handle } from "./native.ts"
+import type { Torch } from "./Torch.ts"
+
+/** AdamW of one group of places. */
+export interface Adam {
+  readonly m: Handle
+  readonly v: Handle
+  /** The number of this update, [1]. */
+  readonly step: Handle
+  readonly learningRate: number
+  readonly beta1: number
+  readonly beta2: number
+  readonly epsilon: number
+  readonly weightDecay: number
+  /** Gradients are divided by it, [1]. */
+  readonly gradScale: Handle | undefined
+}
+
+export interface Master {
+  /** What the graph reads, and where it sums gradients, [count]. */
+  readonly weights: Handle
+  readonly gradients: Handle
+  /** Sum of the gradients' squares, [] in float32. */
+  readonly squares: () => Handle
+  readonly update: (places: ReadonlyArray<Place>, adam: Adam) => void
+  /** The weights in full. */
+  readonly read: () => Float32Array
+}
+
+type Hold = (make: () => Handle) => Handle
+
+const range = (torch: Torch, whole: Handle, from: number, size: number): Handle =>
+  torch.strided(whole, [size], [1], from)
+
+const adamW = (
+  torch: Torch,
+  weights: ReadonlyArray<Handle>,
+  gradients: ReadonlyArray<Handle>,
+  places: ReadonlyArray<Pick<Place, "from" | "size">>,
+  { beta1, beta2, epsilon, gradScale, learningRate, m, step, v, weightDecay }: Adam
+): void => {
+  const of = (whole: Handle) => places.map(({ from, size }) => range(torch, whole, from, size))
+  torch.all("_fused_adamw_", [weights, gradients, of(m), of(v), [], places.map(() => step)], {
+    lr: learningRate,
+    beta1,
+    beta2,
+    weight_decay: weightDecay,
+    eps: epsilon,
+    amsgrad: false,
+    maximize: false,
+    grad_scale: gradScale
+  })
+}
+
+export const fullMaster = (torch: Torch, hold: Hold, parameters: Float32Array | Float64Array): Master => {
+  const count = parameters.length
+  const weights = hold(() => torch.upload(parameters, [count]))
+  const gradients = hold(() => torch.zeros([count]))
+  return {
+    weights,
+    gradients,
+    squares: () => torch.call("dot", gradients, gradients),
+    update: (places, adam) => {
+      const of = (whole: Handle) => places.map(({ from, size }) => range(torch, whole, from, size))
+      adamW(torch, of(weights), of(gradients), places, adam)
+    },
+    read: () => torch.download(weights, count)
+  }
+}
+
+/** Elements that are whole at once: 2^24 masters, 64 MiB, and as much again for each of a handful of temporaries. */
+const perPiece = 2 ** 24
+
+/**
+ * bits of a float32 = upper 2^16 + lower, with upper its bits rounded to bfloat16 and lower in [-2^15, 2^15). Truncation
+ * instead would move a weight by a whole bfloat16 step towards 0 at the slightest decrease.
+ */
+export const split = (parameters: Float32Array): { readonly upper: Int16Array; readonly lower: Int16Array } => {
+  const bits = new Int32Array(parameters.buffer, parameters.byteOffset, parameters.length)
+  const upper = Int16Array.from(bits, (each) => (each + 0x8000) >> 16)
+  return { upper, lower: Int16Array.from(bits, (each, i) => each - (upper[i]! << 16)) }
+}
+
+export const joined = (upper: Int16Array, lower: Int16Array): Float32Array => {
+  const bits = Int32Array.from(upper, (each, i) => (each << 16) + lower[i]!)
+  return new Float32Array(bits.buffer)
+}
+
+export const splitMaster = (torch: Torch, hold: Hold, parameters: Float32Array | Float64Array): Master => {
+  const count = parameters.length
+  const { bfloat16, float32, float64, int16, int32 } = torch.native.dtypes
+  const halves = split(Float32Array.from(parameters))
+  const weights = hold(() => torch.call("view.dtype", torch.upload(halves.upper, [count]), bfloat16))
+  const lower = hold(() => torch.upload(halves.lower, [count]))
+  const gradients = hold(() => torch.zeros([count], bfloat16))
+  // sums of ints need a Scalar of their own kind, which does not cross the ABI; float64 holds these ints exactly
+  const number = (value: number) => hold(() => torch.cast(torch.upload(Float32Array.of(value), [1]), float64))
+  const [step, down, half] = [number(2 ** 16), number(2 ** -16), number(2 ** 15)]
+  const times = (x: Handle, factor: Handle): Handle => torch.call("mul.Tensor", x, factor)
+  const piecesOf = (from: number, size: number) =>
+    Array.from({ length: Math.ceil(size / perPiece) }, (_, i) => ({
+      from: from + i * perPiece,
+      size: Math.min(perPiece, size - i * perPiece)
+    }))
+  const update = ({ from, size }: Pick<Place, "from" | "size">, adam: Adam): void =>
+    torch.scope(() => {
+      const upper = torch.call("view.dtype", range(torch, weights, from, size), int16)
+      const rest = range(torch, lower, from, size)
+      const whole = torch.add(times(torch.cast(upper, float64), step), torch.cast(rest, float64))
+      const master = torch.call("view.dtype", torch.cast(whole, int32), float32)
+      const gradient = torch.cast(range(torch, gradients, from, size), float32)
+      adamW(torch, [master], [gradient], [{ from, size }], adam)
+      const bits = torch.cast(torch.call("view.dtype", master, int32), float64)
+      const rounded = torch.call("floor", times(torch.add(bits, half), down))
+      torch.native.copy(upper, rounded)
+      torch.native.copy(rest, torch.add(bits, times(rounded, step), -1))
+    })
+  return {
+    weights,
+    gradients,
+    squares: () =>
+      piecesOf(0, count).map(({ from, size }) =>
+        torch.within((keep) => {
+          const gradient = torch.cast(range(torch, gradients, from, size), float32)
+          return keep(torch.call("dot", gradient, gradient))
+        })
+      ).reduce((a, b) => torch.add(a, b)),
+    update: (places, adam) => {
+      for (const place of places) for (const piece of piecesOf(place.from, place.size)) update(piece, adam)
+    },
+    read: () => joined(torch.downloadBits(weights, count), torch.downloadBits(lower, count))
+  }
+}
