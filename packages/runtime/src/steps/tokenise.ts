@@ -2,11 +2,10 @@
 import { BadFile } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as path from "node:path"
-import { readPairs } from "../data/rowsFile.ts"
-import { tokenisePairs } from "../data/tokenise.ts"
+import { tokeniseFile } from "../data/tokeniseFile.ts"
 import { loadTokenizer } from "../data/tokenizer.ts"
 import { encodeTokens } from "../data/tokensFile.ts"
+import { examplesFile } from "./examples.ts"
 import { fileOf, folderOf, inputOf, json, parametersOf, readInput } from "./files.ts"
 import type { Implementation } from "./Implementation.ts"
 
@@ -22,18 +21,18 @@ export const tokenise: Implementation = {
   run: Effect.fn("tokenise")(function*(job) {
     const options = parametersOf(job, Parameters)
     const model = inputOf(job, "model")
-    const pairs = yield* readPairs(path.join(yield* folderOf(job, "data"), "pairs.jsonl"))
+    const file = yield* examplesFile(job, "data")
     const tokenizer = yield* loadTokenizer(yield* folderOf(job, "model"))
     const config = new TextDecoder().decode(yield* readInput(model, "config.json"))
     const { vocab_size: vocabSize } = yield* Schema.decodeEffect(Config)(config).pipe(
       Effect.mapError(({ message }) => new BadFile({ file: fileOf(model, "config.json"), problem: message }))
     )
-    const { groups, report } = yield* tokenisePairs(pairs, tokenizer, { ...options, vocabSize })
+    const { groups, report } = yield* tokeniseFile(file, tokenizer, { ...options, vocabSize })
     if (groups.ids.length === 0) {
       const reasons = Object.entries(report.dropped).map(([reason, ids]) => `${ids.length}: ${reason}`)
       return yield* new BadFile({
         file: job.label,
-        problem: `none of ${pairs.length} pairs is left (${reasons.join("; ")})`,
+        problem: `none of ${report.pairs} pairs is left (${reasons.join("; ")})`,
         remedy: "a larger maxLength, or another truncation"
       })
     }
