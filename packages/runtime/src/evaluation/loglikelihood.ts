@@ -5,9 +5,9 @@ import { BadTokens, type ComputeError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Batch } from "../compute/Batch.ts"
-import type { Numerics, Session } from "../compute/Engine.ts"
 import type { Tokenizer } from "../data/tokenizer.ts"
 import { rowBudget } from "../training/microBatches.ts"
+import type { Subject } from "./Subject.ts"
 
 export interface LoglikelihoodRequest {
   /** Names the question in messages. */
@@ -165,16 +165,12 @@ export interface Loglikelihoods {
   readonly truncated: number
 }
 
-/** Questions in order, the requests of each side by side; `onDone` hears which share is done. */
+/** Questions in order, the requests of each side by side. */
 export const loglikelihoods: (
-  session: Session,
-  numerics: Numerics,
-  tokenizer: Tokenizer,
-  window: number,
-  questions: ReadonlyArray<ReadonlyArray<LoglikelihoodRequest>>,
-  onDone?: (share: number) => Effect.Effect<void>
+  subject: Subject,
+  questions: ReadonlyArray<ReadonlyArray<LoglikelihoodRequest>>
 ) => Effect.Effect<Loglikelihoods, ComputeError | BadTokens> = Effect.fnUntraced(
-  function*(session, numerics, tokenizer, window, questions, onDone = () => Effect.void) {
+  function*({ numerics, onDone = () => Effect.void, session, tokenizer, window }, questions) {
     const total = questions.reduce((sum, { length }) => sum + length, 0)
     const values = new Float64Array(total)
     const groups: Array<Group> = []

@@ -14,7 +14,8 @@ export interface Digests {
 export const digestsOf = async (path: string, signal: AbortSignal): Promise<Digests> => {
   const { size } = await fs.stat(path)
   const [sha256, git] = [createHash("sha256"), createHash("sha1").update(`blob ${size}\0`)]
-  for await (const chunk of createReadStream(path, { signal, highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
+  const highWaterMark = Math.min(2 ** 20, size + 1)
+  for await (const chunk of createReadStream(path, { signal, highWaterMark }) as AsyncIterable<Buffer>) {
     sha256.update(chunk)
     git.update(chunk)
   }

@@ -29,9 +29,10 @@ const cursorsPath = (blob: string): string => `${blob}.penchant.cursors`
 
 /** [0] bytes per range, then one cursor per range. */
 const readCursors = async (at: string, ranges: ReadonlyArray<Range>, rangeBytes: number): Promise<boolean> => {
-  const bytes = await fs.readFile(at).catch(() => Buffer.alloc(0))
-  if (bytes.length !== 8 * (ranges.length + 1) || bytes.readDoubleLE(0) !== rangeBytes) return false
-  const cursors = ranges.map((_, i) => bytes.readDoubleLE(8 * (i + 1)))
+  const bytes = await fs.readFile(at).catch(() => new Uint8Array(0))
+  if (bytes.length !== 8 * (ranges.length + 1)) return false
+  const [written, ...cursors] = new Float64Array(Uint8Array.from(bytes).buffer)
+  if (written !== rangeBytes) return false
   if (!ranges.every(({ end, start }, i) => cursors[i]! >= start && cursors[i]! <= end)) return false
   for (const [i, range] of ranges.entries()) range.at = cursors[i]!
   return true
@@ -54,15 +55,11 @@ export const openPartial = async (blob: string, size: number, rangeBytes: number
     // Cursors that are ahead of their bytes: the bytes are gone.
     for (const range of ranges) if (!resumed || range.at > present) range.at = range.start
     const cursors = await fs.open(cursorsPath(blob), resumed ? "r+" : "w")
-    const note = async (index: number, value: number): Promise<void> => {
-      const cell = Buffer.alloc(8)
-      cell.writeDoubleLE(value)
-      await cursors.write(cell, 0, 8, 8 * index)
+    const note = async (index: number, ...values: ReadonlyArray<number>): Promise<void> => {
+      const cells = Buffer.from(Float64Array.from(values).buffer)
+      await cursors.write(cells, 0, cells.length, 8 * index)
     }
-    if (!resumed) {
-      await note(0, rangeBytes)
-      for (const [i, { start }] of ranges.entries()) await note(i + 1, start)
-    }
+    if (!resumed) await note(0, rangeBytes, ...ranges.map(({ start }) => start))
     const moved = (range: Range, to: number): Promise<void> => {
       range.at = to
       return note(ranges.indexOf(range) + 1, to)

@@ -257,6 +257,36 @@ describe("a folder of references", () => {
       ])
     })))
 
+  it.live("fails where lm-eval answered otherwise", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const folder = yield* scratch
+      const lines = fs.readFileSync(path.join(stored, "lm-eval/stories260K.jsonl"), "utf8").trim().split("\n")
+        .map((line) => JSON.parse(line))
+      const some = (task: string) => lines.filter((line) => line.task === task && line.num_fewshot === 0).slice(0, 2)
+      const [story, other, sum, last] = [...some("leaderboard_musr_murder_mysteries"), ...some("gsm8k")]
+      const write = () =>
+        fs.writeFileSync(
+          path.join(folder, "some.jsonl"),
+          [story, other, sum, last].map((line) => `${JSON.stringify(line)}\n`).join("")
+        )
+      write()
+      const right = yield* run(folder, "onnx")
+      assert.deepStrictEqual([right.checks.length, failed(right)], [7, []])
+      story.lls[1] += 2e-3
+      other.metrics["acc_norm,none"] = 1 - other.metrics["acc_norm,none"]
+      sum.filtered["flexible-extract"] = "7"
+      last.response += "."
+      write()
+      assert.deepStrictEqual(failed(yield* run(folder, "onnx")), [
+        "lm-eval leaderboard_musr_murder_mysteries, 0 shots: log-likelihoods of 4 choices",
+        "lm-eval leaderboard_musr_murder_mysteries, 0 shots: acc_norm,none that differs",
+        "lm-eval gsm8k, 0 shots: 2 responses that differ",
+        "lm-eval gsm8k, 0 shots: answers by flexible-extract that differ"
+      ])
+      fs.writeFileSync(path.join(folder, "some.jsonl"), `{"task":"gsm8k"}\n`)
+      assert.include((yield* Effect.flip(run(folder, "onnx"))).message, "some.jsonl, row 0")
+    })))
+
   it.live("fails where a number is wrong, and refuses numbers of other weights", () =>
     Effect.scoped(Effect.gen(function*() {
       const folder = yield* part
@@ -295,6 +325,7 @@ describe("a folder of references", () => {
       const at = path.join(folder, file)
       fs.writeFileSync(at, JSON.stringify(edit(JSON.parse(fs.readFileSync(at, "utf8")))))
     }
+    fs.rmSync(path.join(folder, "lm-eval"), { recursive: true })
     shorten("training.json", (all) => ({
       ...all,
       runs: all.runs.filter((run: { readonly objective: string }) => objectives.includes(run.objective))
@@ -326,6 +357,8 @@ describe("a folder of references", () => {
           }
           if (name === "onnx") {
             assert.include(names, "generation stories260K: 12 greedy continuations that differ")
+            // 86 questions of real data in 9 runs of tasks, 20 by hand in 7.
+            assert.strictEqual(names.filter((each) => each.endsWith("contexts that differ")).length, 16)
           }
           if (name !== "torch") {
             for (const family of fs.readdirSync(path.join(stored, "models"))) {

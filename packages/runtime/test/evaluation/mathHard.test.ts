@@ -47,15 +47,14 @@ describe("MATH", () => {
 
   it("takes equal numbers for equal under a name of its own, and counts what has no answer", () => {
     const { judge, target } = mathHard("algebra")
-    const row = (answer: string) => ({ problem: "?", level: "Level 5", solution: `So \\boxed{${answer}}.` })
     const response = (answer: string) => `Final Answer: The final answer is $${answer}$. I hope it is correct.`
-    const judged = (ours: string, theirs: string) => Object.values(judge).map((of) => of(response(ours), row(theirs)))
+    const judged = (ours: string, theirs: string) => Object.values(judge).map((of) => of(response(ours), theirs))
     assert.deepStrictEqual(judged("\\frac12", "\\frac{1}{2}"), [true, true])
     assert.deepStrictEqual(judged("0.5", "\\frac{1}{2}"), [false, true])
     assert.deepStrictEqual(judged("2", "3"), [false, false])
     assert.deepStrictEqual(judged("x", "x"), [true, true])
     const unboxed = { problem: "?", level: "Level 5", solution: "It is 2." }
     assert.strictEqual(target(unboxed), "")
-    assert.deepStrictEqual(Object.values(judge).map((of) => of(response(""), unboxed)), [false, false])
+    assert.deepStrictEqual(Object.values(judge).map((of) => of(response(""), target(unboxed))), [false, false])
   })
 })

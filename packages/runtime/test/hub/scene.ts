@@ -78,9 +78,6 @@ export const reasonOf = (exit: Exit.Exit<unknown, HubError>): string => {
 
 /** Every blob of a cache whose bytes are not what its name says. */
 export const wrongBlobs = (cache: string, names: (bytes: Buffer) => ReadonlyArray<string>): ReadonlyArray<string> =>
-  fs.existsSync(cache)
-    ? fs.readdirSync(cache, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && entry.parentPath.endsWith("blobs") && /^[0-9a-f]+$/.test(entry.name))
-      .filter((entry) => !names(fs.readFileSync(path.join(entry.parentPath, entry.name))).includes(entry.name))
-      .map(({ name }) => name)
-    : []
+  fs.globSync("*/blobs/*", { cwd: cache })
+    .filter((at) => /^[0-9a-f]+$/.test(path.basename(at)))
+    .filter((at) => !names(fs.readFileSync(path.join(cache, at))).includes(path.basename(at)))

@@ -1,7 +1,7 @@
 // Recomputes a folder of peers' numbers on an engine: what `penchant conformance` runs. The folder carries no weights of
 // the small real model, so its path is given apart.
 import { BadFile } from "@penchant/dsl/Errors"
-import type { BadModel } from "@penchant/dsl/Errors"
+import type { BadModel, BadRow, BadTokens } from "@penchant/dsl/Errors"
 import { sha256 } from "@penchant/dsl/Identity"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
@@ -12,6 +12,7 @@ import { loadModel } from "../../model/load.ts"
 import type { Progress } from "../../platform/Progress.ts"
 import type { TrainingError } from "../../training/train.ts"
 import { generationChecks } from "./generation.ts"
+import { lmEvalChecks } from "./lmEval.ts"
 import { objectiveChecks } from "./objectives.ts"
 import { type Conformance, ObjectiveValues, otherModel, read, TrainingRuns } from "./references.ts"
 import { modelChecks, pairChecks } from "./tokens.ts"
@@ -45,7 +46,9 @@ const missing = (name: string, file: string): Conformance => ({
 /** All comparisons that the folder allows, in a fixed order. */
 export const conformance: (
   options: Options
-) => Effect.Effect<Conformance, TrainingError | BadFile | BadModel, Engine | Progress> = Effect.fn("conformance")(
+) => Effect.Effect<Conformance, TrainingError | BadFile | BadModel | BadRow | BadTokens, Engine | Progress> = Effect.fn(
+  "conformance"
+)(
   function*({ folder, model: modelFolder }) {
     const model = yield* loadModel(modelFolder)
     const weights = path.join(modelFolder, "model.safetensors")
@@ -72,6 +75,17 @@ export const conformance: (
     }
 
     parts.push(yield* generationChecks(folder, model, modelFolder))
+
+    const asked = (yield* Effect.forEach(
+      [folder, path.join(folder, "lm-eval")],
+      (at) =>
+        Effect.map(
+          unlessMissing(at, () => fs.readdir(at)),
+          (names = []) => names.filter((name) => name.endsWith(".jsonl")).toSorted().map((name) => path.join(at, name))
+        )
+    )).flat()
+    if (asked.length === 0) parts.push(missing("lm-eval", path.join(folder, "*.jsonl")))
+    for (const file of asked) parts.push(yield* lmEvalChecks(file, model, modelFolder))
 
     const objectives = path.join(folder, "objectives.json")
     const values = yield* read(objectives, ObjectiveValues)

@@ -44,8 +44,8 @@ export interface GenerationTask<R> extends Common<R> {
   readonly maxTokens: number
   /** Named filters: from the response to an answer. */
   readonly filters: Readonly<Record<string, (response: string) => string>>
-  /** Metric keys of a filtered answer, as lm-eval writes them without the filter's name. */
-  readonly judge: Readonly<Record<string, (answer: string, row: R) => boolean>>
+  /** Metric keys, without the filter's name: whether a filtered answer is right, given `target`. */
+  readonly judge: Readonly<Record<string, (answer: string, target: string) => boolean>>
 }
 
 export type Task<R = any> = ChoiceTask<R> | GenerationTask<R>

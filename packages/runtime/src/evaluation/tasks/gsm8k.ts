@@ -32,6 +32,6 @@ export const gsm8k: GenerationTask<typeof Gsm8kRow.Type> = {
     "strict-match": regexFilter(/#### (-?[0-9.,]+)/g, 0),
     "flexible-extract": lastNumber
   },
-  judge: { exact_match: (answer, { answer: gold }) => plain(answer) === plain(gold) },
+  judge: { exact_match: (answer, target) => plain(answer) === plain(target) },
   shots: { count: 5, from: "random" }
 }

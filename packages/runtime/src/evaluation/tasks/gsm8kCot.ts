@@ -5,9 +5,6 @@ import { lastNumber, plain, regexFilter } from "./gsm8k.ts"
 import fixed from "./gsm8kCotShots.json" with { type: "json" }
 import type { GenerationTask } from "./Task.ts"
 
-/** The number after `####`; a chain of thought is whole. */
-const target = ({ answer }: typeof Gsm8kRow.Type): string => answer.split("####").at(-1)!.trim()
-
 export const gsm8kCot: GenerationTask<typeof Gsm8kRow.Type> = {
   kind: "generation",
   name: "gsm8k_cot",
@@ -15,10 +12,11 @@ export const gsm8kCot: GenerationTask<typeof Gsm8kRow.Type> = {
   row: Gsm8kRow,
   description: "",
   text: ({ question }) => `Q: ${question}\nA:`,
-  target,
+  // The number after `####`; a chain of thought is whole.
+  target: ({ answer }) => answer.split("####").at(-1)!.trim(),
   until: ["Q:", "</s>", "<|im_end|>"],
   maxTokens: 256,
   filters: { "strict-match": regexFilter(/The answer is (-?[0-9.,]+)[^\n]/g, 0), "flexible-extract": lastNumber },
-  judge: { exact_match: (answer, row) => plain(answer) === plain(target(row)) },
+  judge: { exact_match: (answer, target) => plain(answer) === plain(target) },
   shots: { count: 8, from: "fixed", fixed }
 }

@@ -47,10 +47,10 @@ export const answerOf = (response: string): string | undefined => {
   return answer === undefined ? undefined : normalised(answer.trim()).trim()
 }
 
-/** What the answer and the boxed one are, where both are there, in lm-eval's way of writing them. */
-const compared = (response: string, { solution }: Row, same: (ours: string, theirs: string) => boolean): boolean => {
-  const [ours, theirs] = [answerOf(response), boxed(solution)]
-  return ours !== undefined && theirs !== undefined && same(ours, normalised(theirs).trim())
+/** Both in one way of writing, where both are there. */
+const compared = (response: string, target: string, same: (ours: string, theirs: string) => boolean): boolean => {
+  const ours = answerOf(response)
+  return ours !== undefined && target !== "" && same(ours, normalised(target).trim())
 }
 const sameText = (a: string, b: string): boolean => a === b
 const sameNumber = (a: string, b: string): boolean => {
@@ -71,8 +71,8 @@ export const mathHard = (subset: typeof mathSubsets[number]): GenerationTask<Row
   maxTokens: 1024,
   filters: { none: (response) => response },
   judge: {
-    exact_match_original: (response, row) => compared(response, row, sameText),
-    exact_match_numeric: (response, row) => compared(response, row, (a, b) => sameText(a, b) || sameNumber(a, b))
+    exact_match_original: (response, target) => compared(response, target, sameText),
+    exact_match_numeric: (response, target) => compared(response, target, (a, b) => sameText(a, b) || sameNumber(a, b))
   },
   shots: { count: 4, from: "fixed", fixed: tables.samples, target: ({ solution }) => solution }
 })

@@ -1,22 +1,11 @@
 // A benchmark task on an open model: questions asked, answers judged, numbers under lm-eval's keys.
-import { BadFile, BadTokens, type ComputeError, EngineError } from "@penchant/dsl/Errors"
+import { BadFile, type BadTokens, type ComputeError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
-import type { Numerics, Session } from "../../compute/Engine.ts"
-import type { Tokenizer } from "../../data/tokenizer.ts"
-import { greedy, type Prompt } from "../../generation/Generation.ts"
-import { encodeContext, loglikelihoods } from "../loglikelihood.ts"
+import { loglikelihoods } from "../loglikelihood.ts"
+import { responses } from "../responses.ts"
+import type { Subject } from "../Subject.ts"
 import { ask, type Asked, type Asking } from "./documents.ts"
 import type { ChoiceTask, GenerationTask, Task } from "./Task.ts"
-
-export interface Subject {
-  readonly session: Session
-  readonly numerics: Numerics
-  readonly tokenizer: Tokenizer
-  /** Tokens that the model can see. */
-  readonly window: number
-  /** Hears which share of the work is done. */
-  readonly onDone?: (share: number) => Effect.Effect<void>
-}
 
 /** One question, as lm-eval's sample files have it. */
 export interface Answered {
@@ -50,7 +39,7 @@ export interface TaskResult {
 const argmax = (values: ReadonlyArray<number>): number => values.indexOf(Math.max(...values))
 
 /** Per choice task metric: from the log-likelihoods of the choices. */
-const choiceMetrics: Readonly<
+export const choiceMetrics: Readonly<
   Record<ChoiceTask<unknown>["metrics"][number], {
     readonly key: string
     readonly of: (
@@ -100,7 +89,7 @@ const choices = Effect.fnUntraced(function*<R>(
   task: ChoiceTask<R>,
   asked: ReadonlyArray<Asked<R>>,
   chat: boolean,
-  { numerics, onDone, session, tokenizer, window }: Subject
+  subject: Subject
 ): Effect.fn.Return<TaskResult, ComputeError | BadTokens> {
   const questions = asked.map(({ before, context, row }, i) => {
     const id = `${task.name} ${i}`
@@ -115,7 +104,7 @@ const choices = Effect.fnUntraced(function*<R>(
         continuation: gap.continuation
       }))
   })
-  const { truncated, values } = yield* loglikelihoods(session, numerics, tokenizer, window, questions, onDone)
+  const { truncated, values } = yield* loglikelihoods(subject, questions)
   let at = 0
   let unknownAnswers = 0
   const answers = asked.map(({ row }, i): Answered => {
@@ -137,68 +126,20 @@ const choices = Effect.fnUntraced(function*<R>(
   return { answers, numbers: summary(answers), events: { truncated, unknownAnswers } }
 })
 
-/** Prompts of one batch: tokens with room for what is generated. */
-const tokenBudget = 32_768
-
 const generation = Effect.fnUntraced(function*<R>(
   task: GenerationTask<R>,
   asked: ReadonlyArray<Asked<R>>,
-  { numerics, onDone = () => Effect.void, session, tokenizer, window }: Subject
+  subject: Subject
 ): Effect.fn.Return<TaskResult, ComputeError | BadTokens> {
-  const { generate } = session
-  if (generate === undefined) {
-    return yield* new EngineError({
-      engine: numerics.engine,
-      operation: "generate",
-      problem: `does not generate, which ${task.name} needs; use the onnx engine`
-    })
-  }
-  const room = window - task.maxTokens
-  if (room <= 0) {
-    return yield* new BadTokens({
-      row: task.name,
-      problem: `${task.maxTokens} new tokens leave no room for a prompt in a window of ${window}`
-    })
-  }
-  const stop = tokenizer.eos === undefined ? task.until : [...task.until, tokenizer.decode([tokenizer.eos])]
-  let truncated = 0
-  const prompts: Array<Prompt> = []
-  for (const [i, { context }] of asked.entries()) {
-    const ids = encodeContext(context, tokenizer)
-    if (ids.length === 0) {
-      return yield* new BadTokens({ row: `${task.name} ${i}`, problem: "has no token to start from" })
-    }
-    if (ids.length > room) truncated += 1
-    prompts.push({ id: `${task.name}/${i}`, tokens: Int32Array.from(ids.slice(-room)) })
-  }
-  const order = [...prompts.keys()].toSorted((a, b) => prompts[b]!.tokens.length - prompts[a]!.tokens.length)
-  const responses: Array<string> = []
-  for (let from = 0; from < order.length;) {
-    const count = Math.max(1, Math.floor(tokenBudget / (prompts[order[from]!]!.tokens.length + task.maxTokens)))
-    const batch = order.slice(from, from + count)
-    from += count
-    const samples = yield* generate(batch.map((p) => prompts[p]!), {
-      sampling: greedy,
-      samples: 1,
-      maxTokens: task.maxTokens,
-      eos: tokenizer.eos === undefined ? [] : [tokenizer.eos],
-      stop,
-      tokenizer: tokenizer.directory,
-      seed: 0
-    })
-    samples.forEach(({ tokens }, i) => {
-      const text = tokenizer.decode(tokens, true)
-      responses[batch[i]!] = stop.reduce((rest, each) => rest.split(each)[0]!, text)
-    })
-    yield* onDone(Math.min(from, order.length) / order.length)
-  }
+  const { values, truncated } = yield* responses(subject, task, asked.map(({ context }) => context))
   const answers = asked.map(({ context, row }, i): Answered => {
-    const response = responses[i]!
+    const response = values[i]!
+    const target = task.target(row)
     const filtered = Object.fromEntries(Object.entries(task.filters).map(([name, filter]) => [name, filter(response)]))
     const metrics = Object.entries(task.judge).flatMap(([metric, judge]) =>
-      Object.entries(filtered).map(([name, answer]) => [`${metric},${name}`, Number(judge(answer, row))] as const)
+      Object.entries(filtered).map(([name, answer]) => [`${metric},${name}`, Number(judge(answer, target))] as const)
     )
-    return { context, target: task.target(row), response, filtered, metrics: Object.fromEntries(metrics) }
+    return { context, target, response, filtered, metrics: Object.fromEntries(metrics) }
   })
   return {
     answers,
