@@ -1,10 +1,11 @@
 // Which of the ways to compute attention an operation takes.
 import type { AttentionAttributes } from "../operations/attention.ts"
 import { blocksOf } from "../reference/blocks.ts"
-import { cappedAttention, cappedAttentionBackward } from "./cappedAttention.ts"
 import { composedAttention, composedAttentionBackward } from "./composedAttention.ts"
 import { flashAttention, flashAttentionBackward } from "./flashAttention.ts"
 import type { Context, Lowering } from "./Lowering.ts"
+import { maskedAttention, maskedAttentionBackward } from "./maskedAttention.ts"
+import { varlenAttention, varlenAttentionBackward } from "./varlenAttention.ts"
 
 /**
  * Width of a head. libtorch's flash kernel for CPUs suits wide heads: with heads of 8 a step of the 260K model takes 1.4
@@ -14,9 +15,10 @@ import type { Context, Lowering } from "./Lowering.ts"
 export const widestComposed = 32
 
 const ways = {
-  capped: [cappedAttention, cappedAttentionBackward],
+  masked: [maskedAttention, maskedAttentionBackward],
   composed: [composedAttention, composedAttentionBackward],
-  flash: [flashAttention, flashAttentionBackward]
+  flash: [flashAttention, flashAttentionBackward],
+  varlen: [varlenAttention, varlenAttentionBackward]
 } as const
 
 const wayOf = (
@@ -24,11 +26,16 @@ const wayOf = (
   segments: Int32Array,
   { sizes, torch }: Context
 ) => {
-  if (softCap !== undefined) return ways.capped
-  const most = Math.min(window, 512)
-  const short = blocksOf(segments, sizes.G).every(({ own, prompt }) => prompt + own <= most)
+  if (softCap !== undefined) return ways.masked
   const float32 = torch.floats === torch.native.dtypes.float32
-  return float32 && headDim <= widestComposed && short ? ways.composed : ways.flash
+  const most = blocksOf(segments, sizes.G).reduce((keys, { own, prompt }) => Math.max(keys, prompt + own), 0)
+  const products = window < most ? ways.masked : ways.composed
+  if (torch.device.kind === "cpu") return float32 && headDim <= widestComposed && most <= 512 ? products : ways.flash
+  if (float32) return products
+  if (headDim % 8 === 0 && headDim <= 256) return ways.varlen
+  throw new Error(
+    `flash attention on CUDA takes heads of a multiple of 8 up to 256, not ${headDim}: set precision float32 in the recipe`
+  )
 }
 
 export const attention: Lowering<"attention"> = (inputs, attributes, context) =>

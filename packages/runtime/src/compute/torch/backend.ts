@@ -2,15 +2,16 @@
 // Forward and backward are the project's own graphs. CUDA has not yet been run on a GPU.
 import * as fs from "node:fs"
 import { loadedArchitecture } from "../../model/families.ts"
-import { type Backend, type BackendModule, type BackendSession, NoRoom } from "../Backend.ts"
+import { type Backend, type BackendModule, type BackendSession, DeviceLost, NoRoom } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
+import type { DeviceState } from "../Engine.ts"
 import { planned } from "../footprint.ts"
 import type { Gradient } from "../gradient.ts"
 import type { Value } from "../Graph.ts"
 import { numerics } from "../numerics.ts"
-import { cudaDevices } from "./cuda.ts"
+import { cudaDevices, cudaMemory } from "./cuda.ts"
 import { discover, type Installation } from "./discovery.ts"
-import { type Device, isOutOfMemory, load } from "./native.ts"
+import { type Device, isLost, isOutOfMemory, load } from "./native.ts"
 import { parametersOf } from "./Parameters.ts"
 import { narrowed } from "./precision.ts"
 import { type Run, startRun, tablesOf } from "./Run.ts"
@@ -33,13 +34,30 @@ const deviceOf = (name: string | undefined, { cuda, version }: Installation): De
   return { kind: "cuda", index }
 }
 
-/** Runs a call into libtorch; what says that there was no room becomes `NoRoom`. */
+/** Runs a call into libtorch; what says that there was no room becomes `NoRoom`, that the device is gone, `DeviceLost`. */
 const guarded = <A>(body: () => A): A => {
   try {
     return body()
   } catch (error) {
     if (isOutOfMemory(error)) throw new NoRoom(error.message)
+    if (isLost(error)) throw new DeviceLost(error.message)
     throw error
+  }
+}
+
+/**
+ * What a GPU says of itself between two runs. libtorch keeps freed blocks in reserve and does not say how much through the C
+ * ABI, so what is free is exact when a session opens and a lower bound later. Not yet run on a GPU.
+ */
+const stateOf = (torch: Torch, index: number): () => Promise<DeviceState> => {
+  const devices = cudaDevices()
+  const name = "problem" in devices ? "CUDA" : devices[index]!.name
+  const before = cudaMemory().freeBytes
+  let peakBytes = 0
+  return async () => {
+    const { freeBytes, totalBytes } = cudaMemory()
+    peakBytes = Math.max(peakBytes, before - freeBytes)
+    return { name, kind: "cuda", totalBytes, freeBytes, peakBytes, liveTensors: torch.native.live() }
   }
 }
 
@@ -105,6 +123,7 @@ const opened = (torch: Torch): Backend["open"] => async (model, options) => {
       forget()
       parameters.zeroGradients()
     },
+    ...(torch.device.kind === "cuda" ? { device: stateOf(torch, torch.device.index) } : {}),
     close: async () => {
       forget()
       tables.close()

@@ -52,6 +52,17 @@ const ask = (driver: string): ReadonlyArray<CudaDevice> | Missing => {
   })
 }
 
+/** Bytes of the device that is current in this thread, which libtorch makes current; so after the first tensor. */
+export const cudaMemory = (): { readonly freeBytes: number; readonly totalBytes: number } => {
+  const [free, total] = [new BigUint64Array(1), new BigUint64Array(1)]
+  const code = koffi.load(drivers[process.platform]!).func("int cuMemGetInfo_v2(size_t*, size_t*)")(
+    free,
+    total
+  ) as number
+  if (code !== 0) throw new Error(`the CUDA driver does not say how much memory is free: error ${code}`)
+  return { freeBytes: Number(free[0]), totalBytes: Number(total[0]) }
+}
+
 /** At least one device, or why there is none. */
 export const cudaDevices = (): ReadonlyArray<CudaDevice> | Missing => {
   const driver = drivers[process.platform]

@@ -76,6 +76,15 @@ const outOfMemory = /out of memory|can't allocate memory|DefaultCPUAllocator/i
 export const isOutOfMemory = (error: unknown): error is TorchError =>
   error instanceof TorchError && outOfMemory.test(error.message)
 
+/**
+ * CUDA errors after which every call fails alike (sticky, in CUDA's terms). A kernel that the build lacks for the device's
+ * architecture is none: the device is well, the build does not fit it.
+ */
+const lost =
+  /CUDA error: (an illegal memory access|device-side assert|unspecified launch|an illegal instruction|misaligned address|uncorrectable ECC|the launch timed out|.*unknown error)|GPU is lost|has fallen off the bus/i
+/** Whether an error says that the device cannot be used any more. */
+export const isLost = (error: unknown): error is TorchError => error instanceof TorchError && lost.test(error.message)
+
 const contiguous = (shape: ReadonlyArray<number>): BigInt64Array => {
   const strides = new BigInt64Array(shape.length)
   let n = 1
@@ -142,7 +151,8 @@ export const load = (installation: Installation, device: Device): Native => {
   const check = (code: number, where: string): void => {
     if (code === 0) return
     const text = what === undefined ? "libtorch wrote the reason to stderr" : String(what()).split("\n")[0]
-    throw new TorchError(`${where}: ${text}`)
+    const hint = /no kernel image is available/.test(text ?? "") ? "; install a PyTorch built for this GPU" : ""
+    throw new TorchError(`${where}: ${text}${hint}`)
   }
   const made = (): Handle => {
     live++

@@ -1,4 +1,4 @@
-// Attention whose scores have a soft cap, which the flash kernels do not know: plain products, block by block, probabilities
+// Attention with a window or a soft cap (which the flash kernels do not know): plain products, block by block, probabilities
 // kept. A key head's query heads stand as rows, [kvHeads, heads / kvHeads * rows, ...], so keys are never repeated.
 import type { AttentionAttributes } from "../operations/attention.ts"
 import { type Block, blocksOf } from "../reference/blocks.ts"
@@ -30,8 +30,8 @@ const partsOf = (block: Block, attributes: AttentionAttributes, context: Context
   }
 }
 
-/** `saved` holds probabilities and tanh(score / softCap), block by block. */
-export const cappedAttention: Lowering<"attention"> = ({ k, q, segments, v }, attributes, context) => {
+/** `saved` holds probabilities and, with a soft cap, tanh(score / softCap), block by block. */
+export const maskedAttention: Lowering<"attention"> = ({ k, q, segments, v }, attributes, context) => {
   const { sizes, torch } = context
   const { heads, scale, softCap } = attributes
   const y = torch.empty(q.shape)
@@ -39,8 +39,9 @@ export const cappedAttention: Lowering<"attention"> = ({ k, q, segments, v }, at
   for (const block of blocksOf(segments.ints, sizes.G)) {
     const { asking, bmm, looked, seen, times, turned, write } = partsOf(block, attributes, context)
     const products = bmm(asking(q), turned(looked(k)))
-    const bent = torch.call("tanh", times(products, scale / softCap!))
-    const perHead = torch.call("view", times(bent, softCap!), [heads, block.own, seen])
+    const bent = softCap === undefined ? undefined : torch.call("tanh", times(products, scale / softCap))
+    const scores = softCap === undefined || bent === undefined ? times(products, scale) : times(bent, softCap)
+    const perHead = torch.call("view", scores, [heads, block.own, seen])
     const mask = maskOf(block, context, segments.ints, attributes.window)
     const p = torch.call("view", torch.call("_softmax", torch.add(perHead, mask), 2, false), [
       attributes.kvHeads,
@@ -48,15 +49,16 @@ export const cappedAttention: Lowering<"attention"> = ({ k, q, segments, v }, at
       seen
     ])
     write(y, bmm(p, looked(v)))
-    saved.push(p, bent)
+    saved.push(p, ...(bent === undefined ? [] : [bent]))
   }
   return { y: floats(y, q.shape), saved: opaque(saved) }
 }
 
-export const cappedAttentionBackward: Lowering<"attentionBackward"> = (inputs, attributes, context) => {
+export const maskedAttentionBackward: Lowering<"attentionBackward"> = (inputs, attributes, context) => {
   const { cotangent, k, q, saved, segments, v } = inputs
   const { sizes, torch } = context
-  const { headDim, kvHeads, scale } = attributes
+  const { headDim, kvHeads, scale, softCap } = attributes
+  const perBlock = softCap === undefined ? 1 : 2
   const width = kvHeads * headDim
   const d = { q: torch.empty(q.shape), k: torch.zeros(k.shape), v: torch.zeros(v.shape) }
   /** Adds [kvHeads, keys, headDim] to the rows that the block sees. */
@@ -71,11 +73,14 @@ export const cappedAttentionBackward: Lowering<"attentionBackward"> = (inputs, a
   blocksOf(segments.ints, sizes.G).forEach((block, i) =>
     torch.scope(() => {
       const { asking, bmm, looked, times, turned, write } = partsOf(block, attributes, context)
-      const [p, bent] = [saved.handles[2 * i]!, saved.handles[2 * i + 1]!]
+      const p = saved.handles[perBlock * i]!
       const c = asking(cotangent)
       const slopes = bmm(c, turned(looked(v)))
       const below = torch.call("_softmax_backward_data", slopes, p, 2, torch.native.dtypes.float32)
-      const s = times(torch.call("tanh_backward", below, bent), scale)
+      const straight = softCap === undefined
+        ? below
+        : torch.call("tanh_backward", below, saved.handles[perBlock * i + 1]!)
+      const s = times(straight, scale)
       write(d.q, bmm(s, looked(k)))
       add(d.k, block, bmm(turned(s), asking(q)))
       add(d.v, block, bmm(turned(p), c))
