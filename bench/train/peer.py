@@ -1,4 +1,4 @@
-"""The peers of bench/train-cpu: TRL's DPOTrainer as it comes, TRL tuned, and a packed plain-torch loop.
+"""The peers of bench/train: TRL's DPOTrainer as it comes, TRL tuned, and a packed plain-torch loop.
 
 Usage: peer.py VARIANT MODEL_DIR PAIRS.json STEPS BATCH. PAIRS.json: [{"prompt_ids", "chosen_ids", "rejected_ids"}].
 Prints one JSON line: seconds of every optimiser step, losses, peak resident memory, versions, flags.

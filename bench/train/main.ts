@@ -1,8 +1,9 @@
 // Training speed on the CPU against TRL: the same pairs, token ids, precision, threads and batch on every side, alternately
-// in one run. `node bench/train-cpu/main.ts [--python PATH] [--repeats 2] [--sizes 260K,5M,27M] [--out FILE]`.
+// in one run, our own on onnx and on torch. `node bench/train/main.ts [--python PATH] [--repeats 2] [--sizes 260K,5M,27M] [--out FILE]`.
 // Sizes above 260K are random weights of real shapes, with lengths cut to what their vocabularies would make of the text.
 // What a row is: pairs per second of whole optimiser steps, the first
 // left out, the best of the repeats; peak resident memory of the process, Python or Node included.
+import type { EngineName } from "@penchant/runtime/compute/backends"
 import { encodeSafetensors, type Tensor } from "@penchant/runtime/data/safetensors"
 import { architecture } from "@penchant/runtime/model/families"
 import * as Result from "effect/Result"
@@ -130,17 +131,24 @@ const quiet: ExecFileSyncOptionsWithStringEncoding = {
   maxBuffer: 1 << 26
 }
 
-const ours = (model: string, pairsFile: string, { batch, steps }: Size): Measured => {
+const ours = (engine: EngineName) => (model: string, pairsFile: string, { batch, steps }: Size): Measured => {
   const output = execFileSync(process.execPath, [
     path.join(import.meta.dirname, "ours.ts"),
+    engine,
     model,
     pairsFile,
     String(steps),
     String(batch)
-  ], quiet)
+  ], { ...quiet, env: { ...process.env, LIBTORCH: libtorch } })
   const found = JSON.parse(last(output)) as Omit<Measured, "note"> & { readonly referenceSeconds: number }
   return { ...found, note: `reference scored in ${found.referenceSeconds.toFixed(1)} s` }
 }
+/** The torch engine drives the very libtorch that the peers run on. */
+const libtorch = execFileSync(
+  values.python,
+  ["-c", "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"],
+  quiet
+).trim()
 const peer = (variant: string) => (model: string, pairsFile: string, { batch, steps }: Size): Measured => {
   const output = execFileSync(
     values.python,
@@ -164,7 +172,8 @@ const peer = (variant: string) => (model: string, pairsFile: string, { batch, st
 }
 
 const sides: Readonly<Record<string, (model: string, pairsFile: string, size: Size) => Measured>> = {
-  penchant: ours,
+  penchant: ours("onnx"),
+  "penchant torch": ours("torch"),
   "TRL default": peer("trl-default"),
   "TRL tuned": peer("trl-tuned"),
   "packed torch": peer("packed-torch")
@@ -218,7 +227,7 @@ if (values.out !== undefined) {
     `${
       JSON.stringify(
         {
-          command: `node bench/train-cpu/main.ts --python PYTHON --repeats ${values.repeats} --sizes ${values.sizes}`,
+          command: `node bench/train/main.ts --python PYTHON --repeats ${values.repeats} --sizes ${values.sizes}`,
           machine,
           results
         },

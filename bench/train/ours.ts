@@ -1,10 +1,10 @@
-// One measured run of penchant: `ours.ts MODEL_DIR PAIRS.json STEPS BATCH`. The same pairs, recipe and precision as peer.py.
+// One measured run of penchant: `ours.ts ENGINE MODEL_DIR PAIRS.json STEPS BATCH`. The same pairs, recipe and precision as peer.py.
 // Prints one JSON line: pairs per second after the first step, losses, peak resident memory, seconds of scoring the reference.
 import { recipe } from "@penchant/dsl/Recipe"
 import { dpo } from "@penchant/objectives"
 import type { TokenGroups } from "@penchant/runtime/compute/Batch"
 import { Engine } from "@penchant/runtime/compute/Engine"
-import { layer } from "@penchant/runtime/compute/Engines"
+import { type EngineName, layer } from "@penchant/runtime/compute/Engines"
 import { scoreAll } from "@penchant/runtime/evaluation/score"
 import { loadModel } from "@penchant/runtime/model/load"
 import { type Event, Progress } from "@penchant/runtime/platform/Progress"
@@ -15,7 +15,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 
-const [modelFolder = "", pairsFile = "", stepsText = "", batchText = ""] = process.argv.slice(2)
+const [engine = "", modelFolder = "", pairsFile = "", stepsText = "", batchText = ""] = process.argv.slice(2)
 const [steps, batchSize] = [Number(stepsText), Number(batchText)]
 
 interface Pair {
@@ -69,11 +69,15 @@ const program = Effect.gen(function*() {
   fs.rmSync(scratch, { recursive: true, force: true })
   const [first, last] = [marks[0]!, marks.at(-1)!]
   console.log(JSON.stringify({
-    variant: "penchant",
+    variant: engine,
     pairsPerSecond: (last.done - first.done) * batchSize / ((last.at - first.at) / 1000),
     losses: cursor.metrics.map(({ loss }) => loss),
     peakMiB: process.resourceUsage().maxRSS / 1024,
     referenceSeconds
   }))
 })
-await Effect.runPromise(program.pipe(Effect.provide(Layer.merge(layer("onnx"), Layer.succeed(Progress, listener)))))
+await Effect.runPromise(
+  program.pipe(
+    Effect.provide(Layer.merge(layer(engine as EngineName, { threads: 2 }), Layer.succeed(Progress, listener)))
+  )
+)
