@@ -9,6 +9,7 @@ import { planned } from "../footprint.ts"
 import type { Gradient } from "../gradient.ts"
 import type { Value } from "../Graph.ts"
 import { numerics } from "../numerics.ts"
+import { bundledFor, bundledSchemas } from "./bundledSchemas.ts"
 import { cudaDevices, cudaMemory } from "./cuda.ts"
 import { discover, type Installation } from "./discovery.ts"
 import { type Device, isLost, isOutOfMemory, load } from "./native.ts"
@@ -138,8 +139,11 @@ export let liveTensors: () => number = () => 0
 
 const schemasOf = ({ schemas, version }: Installation) => {
   if (schemas !== undefined) return schemasIn(fs.readFileSync(schemas, "utf8"))
+  if (bundledFor.some((known) => version.startsWith(`${known}.`))) return schemasIn(bundledSchemas)
   throw new Error(
-    `torch ${version} came without torchgen's native_functions.yaml, which lists its operators; install it with pip`
+    `torch ${version} came without torchgen's native_functions.yaml, which lists its operators, and penchant has a list of its own only for ${
+      bundledFor.join(" and ")
+    }; install it with pip`
   )
 }
 

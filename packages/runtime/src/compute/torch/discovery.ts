@@ -1,7 +1,8 @@
 // Where an installed PyTorch keeps its libraries, found without importing it: LIBTORCH, then the active environment, then
-// the torch of `python3`. Nothing is loaded here.
+// the torch of `python3`, then the usual places of the C++ archive. Nothing is loaded here.
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
+import * as os from "node:os"
 import * as path from "node:path"
 
 export interface Installation {
@@ -65,6 +66,9 @@ const environments = () =>
     dir === undefined || dir === "" ? [] : sitePackages(dir)
   )
 
+/** Where people unpack the C++ archive. */
+const usual = () => ["/usr/local/libtorch", "/opt/libtorch", path.join(os.homedir(), "libtorch")]
+
 /** torch/version.py of a wheel, build-version of the C++ archive. */
 const versionOf = (lib: string): string | undefined =>
   /^__version__ = '(.+)'$/m.exec(readText(path.join(lib, "../version.py")) ?? "")?.[1]
@@ -94,7 +98,7 @@ export const discover = (): Installation | Missing => {
     if (lib !== undefined) return examine(lib)
     return { problem: `LIBTORCH is ${given}, where there is no ${libraryName("torch_cpu")}`, remedy: install }
   }
-  for (const places of [environments, ofPython]) {
+  for (const places of [environments, ofPython, usual]) {
     const lib = places().flatMap((dir) => libOf(dir) ?? [])[0]
     if (lib !== undefined) return examine(lib)
   }
