@@ -101,7 +101,7 @@ const hub: Hub = <R>(
 ): Step<Rows<R>, HubError | DataError> =>
   make({
     kind: "rows",
-    title: `fetch ${id}`,
+    title: ["fetch", id, ...(dir === undefined ? [] : [dir]), split].join(" "),
     parameters: { from: "hub", ...(row === undefined ? {} : { row: schemaIdentity(row) }) },
     sources: {
       hub: formatReference({

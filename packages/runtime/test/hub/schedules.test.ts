@@ -9,19 +9,9 @@ import * as path from "node:path"
 import { snapshotPath } from "../../src/hub/cache.ts"
 import { fetchFiles } from "../../src/hub/fetchFiles.ts"
 import type { Hub } from "../../src/hub/Hub.ts"
+import { random as randomOf } from "../compute/fixtures.ts"
 import { type Asked, type Fault, gitSha1, sha256 } from "./fakeHub.ts"
 import { reasonOf, scene, wrongBlobs } from "./scene.ts"
-
-/** https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
-const mulberry = (seed: number) => {
-  let state = seed
-  return (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 const bytesOf = (random: () => number, length: number): Buffer =>
   Buffer.from(Uint8Array.from({ length }, () => Math.floor(256 * random())))
@@ -60,7 +50,7 @@ describe("hub schedules", () => {
         const outcomes = new Map<string, number>()
 
         const schedule = Effect.fnUntraced(function*(seed: number) {
-          const random = mulberry(seed)
+          const random = randomOf(seed)
           const repo = `models/o${seed}/m` as const
           const own = path.join(cache, String(seed))
           const at = (client: Hub): Hub => ({ ...client, settings: { ...client.settings, cache: own } })
