@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { conformance } from "./conformance.ts"
 import { doctor } from "./doctor.ts"
 import { exitCode, tellFailure } from "./ending.ts"
+import { exportModel } from "./export.ts"
 import { lock } from "./lock.ts"
 import { ls } from "./ls.ts"
 import { objectives } from "./objectives.ts"
@@ -19,7 +20,7 @@ import { version } from "./version.ts"
 
 const penchant = Command.make("penchant").pipe(
   Command.withDescription("Preference-optimisation experiments: write them as a file, run them, compare them"),
-  Command.withSubcommands([run, plan, lock, ls, show, report, preview, objectives, conformance, doctor])
+  Command.withSubcommands([run, plan, lock, ls, show, exportModel, report, preview, objectives, conformance, doctor])
 )
 
 // a mistake in the invocation is answered by what was wrong, not by a page of help

@@ -21,11 +21,26 @@ export const tokenizerFiles: ReadonlyArray<string> = [
   "generation_config.json"
 ]
 
-/** config.json and model.safetensors as bytes: equal models give equal bytes. */
+/** What JSON has had since 2023 and TypeScript does not declare. */
+interface SourceText {
+  readonly parse: (
+    text: string,
+    revive: (key: string, value: unknown, at: { readonly source: string }) => unknown
+  ) => {}
+  readonly rawJSON: (text: string) => unknown
+}
+const { parse, rawJSON } = JSON as unknown as SourceText
+
+/** A config whose numbers are written as they were: transformers 5 refuses 3 where it wants the float 3.0. */
+const spelled = (text: string): {} =>
+  parse(text, (_, value, { source }) => typeof value === "number" ? rawJSON(source) : value)
+
+/** config.json and model.safetensors as bytes: equal models give equal bytes. `text` is the config as it was read. */
 export const modelFiles = (
-  model: ModelState
+  model: ModelState,
+  text?: string
 ): { readonly "config.json": Uint8Array; readonly "model.safetensors": Uint8Array } => {
-  const config = model.config as Readonly<Record<string, unknown>>
+  const config = text === undefined ? model.config as {} : spelled(text)
   const dtype = "torch_dtype" in config ? { torch_dtype: "float32" } : { dtype: "float32" }
   const tensors: Record<string, Tensor> = {}
   let at = 0
@@ -43,11 +58,14 @@ export const modelFiles = (
   }
 }
 
-/** Writes the folder, each file under another name first; `tokenizer` is the folder whose tokenizer files come along. */
+/**
+ * Writes the folder, each file under another name first. `tokenizer` is the folder whose tokenizer files come along, `config`
+ * the text of the config that the model was read with.
+ */
 export const saveModel = (
   dir: string,
   model: ModelState,
-  options: { readonly tokenizer?: string } = {}
+  options: { readonly tokenizer?: string; readonly config?: string } = {}
 ): Effect.Effect<void, StoreError> =>
   Effect.tryPromise({
     try: async () => {
@@ -61,7 +79,9 @@ export const saveModel = (
         const from = options.tokenizer === undefined ? undefined : path.join(options.tokenizer, name)
         if (from !== undefined && existsSync(from)) await whole(name, (file) => copyFile(from, file))
       }
-      for (const [name, bytes] of Object.entries(modelFiles(model))) await whole(name, (file) => writeFile(file, bytes))
+      for (const [name, bytes] of Object.entries(modelFiles(model, options.config))) {
+        await whole(name, (file) => writeFile(file, bytes))
+      }
     },
     catch: (error) => new StoreError({ path: dir, problem: `the model cannot be written: ${(error as Error).message}` })
   })

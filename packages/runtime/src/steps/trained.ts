@@ -19,15 +19,16 @@ const Lines = Schema.Array(Schema.fromJsonString(StepMetrics))
 
 export const snapshotName = (index: number): string => `snapshots/${index}.safetensors`
 
-/** `tokenizer` is the folder of the start. */
+/** `start` is the folder of the weights that were trained. */
 export const writeTrained = Effect.fnUntraced(
   function*(
     job: Job,
     { cursor: { metrics, ...cursor }, model, optimiser, snapshots, speed }: Finished,
-    tokenizer: string
+    start: string
   ): Effect.fn.Return<Output, StoreError> {
     const folder = yield* emptyFolder(job, "trained")
-    yield* saveModel(folder, model, { tokenizer })
+    const config = yield* inScratch(start, () => fs.readFile(path.join(start, "config.json"), "utf8"))
+    yield* saveModel(folder, model, { tokenizer: start, config })
     yield* inScratch(folder, async () => {
       const { m, v } = optimiser
       await fs.mkdir(path.join(folder, "snapshots"))

@@ -285,6 +285,15 @@ describe("saving", () => {
     assert.deepStrictEqual(embedding.data, Float32Array.from(model.parameters.subarray(0, 23 * 12)))
   })
 
+  it("a config's numbers are written as they were read", () => {
+    const text = `{"final_logit_softcapping": 30.0, "rms_norm_eps": 1e-06, "torch_dtype": "bfloat16", "n": [1, 2.50]}`
+    const written = new TextDecoder().decode(modelFiles(tinyLlama(1), text)["config.json"])
+    assert.strictEqual(
+      written.replaceAll(/\s+/g, " "),
+      `{ "final_logit_softcapping": 30.0, "rms_norm_eps": 1e-06, "torch_dtype": "float32", "n": [ 1, 2.50 ] } `
+    )
+  })
+
   it.effect("says where it cannot write", () =>
     Effect.scoped(Effect.gen(function*() {
       const dir = yield* directory
