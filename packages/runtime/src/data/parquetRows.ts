@@ -8,9 +8,11 @@ import {
   type FileMetaData,
   parquetMetadataAsync,
   parquetReadObjects,
-  parquetSchema
+  parquetSchema,
+  type SchemaTree
 } from "hyparquet"
 import { compressors } from "hyparquet-compressors"
+import { damagedPage, extentOf, type RowGroup } from "./parquetPages.ts"
 import type { Batches, FormatOptions } from "./rows.ts"
 import { unreadable } from "./textFile.ts"
 
@@ -40,6 +42,7 @@ const reading = async <A>(file: string, what: string, run: () => Promise<A>): Pr
   try {
     return await run()
   } catch (error) {
+    if (error instanceof BadFile) throw error
     if (error instanceof Error && "code" in error && error.code !== "ERR_ENCODING_INVALID_ENCODED_DATA") {
       throw unreadable(file, error)
     }
@@ -48,8 +51,17 @@ const reading = async <A>(file: string, what: string, run: () => Promise<A>): Pr
   }
 }
 
+/** The schema's columns that hold values, in order. */
+const leavesOf = (tree: SchemaTree): ReadonlyArray<SchemaTree> =>
+  tree.children.length === 0 ? [tree] : tree.children.flatMap(leavesOf)
+
 /** Rows of each group; throws when the parts of the footer do not fit together or to the file. */
-const groupsOf = (file: string, { byteLength }: AsyncBuffer, { num_rows, row_groups }: FileMetaData) => {
+const groupsOf = (
+  file: string,
+  { byteLength }: AsyncBuffer,
+  { num_rows, row_groups }: FileMetaData,
+  leaves: ReadonlyArray<SchemaTree>
+) => {
   const bad = (problem: string): never => {
     throw new BadFile({ file, problem: `not a readable Parquet file: the footer ${problem}`, remedy: "fetch it again" })
   }
@@ -59,14 +71,54 @@ const groupsOf = (file: string, { byteLength }: AsyncBuffer, { num_rows, row_gro
   if (Number(num_rows) !== 0 && Number(num_rows) !== total) bad(`counts ${num_rows} rows, its row groups ${total}`)
   for (const [index, count] of rows.entries()) {
     if (!(count >= 0)) bad(`gives row group ${index} ${count} rows`)
-    for (const { meta_data: column } of row_groups[index]!.columns) {
-      const start = Number(column?.dictionary_page_offset ?? column?.data_page_offset)
-      const end = start + Number(column?.total_compressed_size)
+    const { columns } = row_groups[index]!
+    if (columns.length !== leaves.length) {
+      bad(`has ${columns.length} columns in row group ${index}, ${leaves.length} in the schema`)
+    }
+    for (const [c, { meta_data: column }] of columns.entries()) {
+      if (column === undefined) return bad("lacks the metadata of a column")
+      const { element, path } = leaves[c]!
+      // A chunk under another name is never waited for by the library, and its failure would end the process.
+      if (column.path_in_schema.join("\0") !== path.join("\0") || column.type !== element.type) {
+        bad(
+          `has column ${column.path_in_schema.join(".")} of ${column.type} where ${
+            path.join(".")
+          } of ${element.type} is due`
+        )
+      }
+      const [start, end] = extentOf(column)
       if (!(start >= 4 && end <= byteLength && end > start)) bad(`puts a column at bytes ${start} to ${end}`)
-      if (!(Number(column?.num_values) >= count)) bad(`gives ${column?.num_values} values to ${count} rows`)
+      if (!(Number(column.num_values) >= count)) bad(`gives ${column.num_values} values to ${count} rows`)
     }
   }
   return rows
+}
+
+/** The column chunks of a group that are wanted, read once: checked here, and handed to the library as the file. */
+const chunksOf = async (
+  file: string,
+  buffer: AsyncBuffer,
+  group: RowGroup,
+  wanted: ReadonlyArray<string>
+): Promise<AsyncBuffer> => {
+  const chunks = new Map<number, ArrayBuffer>()
+  for (const { meta_data: column } of group.columns) {
+    if (column === undefined || !wanted.includes(column.path_in_schema[0]!)) continue
+    const [start, end] = extentOf(column)
+    const chunk = await buffer.slice(start, end)
+    const problem = damagedPage(chunk, Number(column.num_values))
+    if (problem !== undefined) {
+      throw new BadFile({ file, problem: `damaged: column ${column.path_in_schema.join(".")}: ${problem}` })
+    }
+    chunks.set(start, chunk)
+  }
+  return {
+    byteLength: buffer.byteLength,
+    slice: (start, end) => {
+      const chunk = chunks.get(start)
+      return chunk !== undefined && end === start + chunk.byteLength ? chunk : buffer.slice(start, end)
+    }
+  }
 }
 
 export async function* parquetRows(file: string, { columns, first, signal }: FormatOptions): Batches {
@@ -78,15 +130,16 @@ export async function* parquetRows(file: string, { columns, first, signal }: For
     flat: children.length === 0 && element.repetition_type !== "REPEATED"
   }))
   const wanted = columns === undefined ? all : all.filter(({ name }) => columns.includes(name))
-  const counts = groupsOf(file, buffer, metadata)
+  const counts = await reading(file, "its footer", async () => groupsOf(file, buffer, metadata, leavesOf(tree)))
   let id = first
   for (const [index, group] of metadata.row_groups.entries()) {
     signal.throwIfAborted()
-    const rows = await reading(file, `row group ${index}`, () =>
+    const asked = wanted.map(({ name }) => name)
+    const rows = await reading(file, `row group ${index}`, async () =>
       parquetReadObjects({
-        file: buffer,
+        file: await chunksOf(file, buffer, group, asked),
         metadata: { ...metadata, num_rows: group.num_rows, row_groups: [group] },
-        columns: wanted.map(({ name }) => name),
+        columns: asked,
         compressors,
         parsers
       }))

@@ -10,6 +10,7 @@ import { jsonFault } from "./jsonFault.ts"
 import { type LibraryTokenizer, libraryTokenizer } from "./libraryTokenizer.ts"
 import { sentencePiece } from "./sentencePiece.ts"
 import { unreadable } from "./textFile.ts"
+import { tokenizerFault } from "./tokenizerFile.ts"
 import { cacheWords } from "./wordCache.ts"
 
 export interface Tokenizer {
@@ -84,6 +85,16 @@ interface Source {
   readonly library: (names: Readonly<Record<string, string>>) => LibraryTokenizer
 }
 
+/** A file with a field of the wrong kind fails when that field is first used: here, not in the middle of the data. */
+const tryOut = (library: LibraryTokenizer): void => {
+  const { ids } = library.encode(" a1, b's é\u732b\n\ud83d\ude00\0", { add_special_tokens: true })
+  const wrong = ids.find((id) => id !== undefined && !(Number.isSafeInteger(id) && id >= 0))
+  if (wrong !== undefined) throw new Error(`it gives ${String(wrong)} for an id`)
+  const known = ids.filter((id) => id !== undefined)
+  const options = { skip_special_tokens: false, clean_up_tokenization_spaces: false }
+  if (known.length > 0 && typeof library.decode(known, options) !== "string") throw new Error("it decodes to no text")
+}
+
 /** SentencePiece's file, for folders that have no tokenizer.json. */
 const pieces = Effect.fnUntraced(function*(directory: string, config: Json | undefined) {
   const file = join(directory, "tokenizer.model")
@@ -111,7 +122,7 @@ const build = (
     try: () => {
       const library = source.library(names)
       cacheWords(library.model)
-      library.encode("a", { add_special_tokens: true })
+      tryOut(library)
       return library
     },
     catch: (error) =>
@@ -191,11 +202,16 @@ export const loadTokenizer: (directory: string) => Effect.Effect<Tokenizer, BadF
     const config = yield* object(at("tokenizer_config.json"), settings)
     const source = yield* json === undefined
       ? pieces(directory, settings === undefined ? undefined : config)
-      : Effect.map(object(at("tokenizer.json"), json), (tokenizer): Source => ({
-        file: at("tokenizer.json"),
-        names: {},
-        library: (names) => libraryTokenizer(tokenizer, { ...config, ...names })
-      }))
+      : Effect.flatMap(object(at("tokenizer.json"), json), (tokenizer): Effect.Effect<Source, BadFile> => {
+        const file = at("tokenizer.json")
+        const fault = tokenizerFault(tokenizer)
+        if (fault !== undefined) return Effect.fail(new BadFile({ file, problem: `cannot be used: ${fault}` }))
+        return Effect.succeed({
+          file,
+          names: {},
+          library: (names) => libraryTokenizer(tokenizer, { ...config, ...names })
+        })
+      })
     const special = yield* read("special_tokens_map.json")
     const template = (yield* optional(at("chat_template.jinja"))) ?? templateOf(config)
     return yield* Effect.fromResult(build(directory, source, { config, special, template }))
