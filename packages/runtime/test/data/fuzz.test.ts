@@ -85,10 +85,13 @@ describe("damaged files", () => {
 
   it("of gzip give every row or none", async () => {
     const zipped = gzipSync(jsonl)
+    let refused = 0
     for (const seed of seeds(60)) {
       const found = await outcome(rowsOf(write("m.jsonl.gz", damaged(zipped, seed)), Row))
-      if (found.value !== undefined) assert.deepStrictEqual<unknown>(found.value, rows, `seed ${seed}`)
+      if (found.value === undefined) refused += 1
+      else assert.deepStrictEqual<unknown>(found.value, rows, `seed ${seed}`)
     }
+    assert.isAbove(refused, 40)
   })
 
   it("of CSV keep their columns", async () => {

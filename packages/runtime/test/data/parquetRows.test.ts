@@ -89,7 +89,7 @@ describe("parquet rows", () => {
     const names = readdirSync(join(folder, "bad"))
     assert.strictEqual(names.length, 2)
     for (const name of names) {
-      assert.match(await failure(join(folder, "bad", name)), /^BadFile : not a readable Parquet/)
+      assert.match(await failure(join(folder, "bad", name)), /^BadFile : (not a readable Parquet file|damaged): /)
     }
     const bytes = readFileSync(prefs)
     const write = (content: Uint8Array): string => {
@@ -107,6 +107,13 @@ describe("parquet rows", () => {
     assert.match(
       await failure(write(Buffer.concat([bytes.subarray(0, 4), bytes.subarray(20_000)]))),
       /^BadFile : not a readable Parquet file/
+    )
+    // One bit of a page, which only its checksum shows.
+    const flipped = Buffer.from(bytes)
+    flipped[5000]! ^= 1
+    assert.match(
+      await failure(write(flipped)),
+      /^BadFile : damaged: column prompt: page \d does not match its checksum/
     )
     assert.match(await failure(join(directory, "none.parquet")), /^BadFile : no such file/)
   })
