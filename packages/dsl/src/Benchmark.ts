@@ -109,7 +109,14 @@ const group = <Word extends string, Subset extends string, Task extends string>(
           }))
         })
     }),
-    { row, subsets, taskOf }
+    {
+      row,
+      subsets,
+      taskOf,
+      /** Rows of every subset from one rule. */
+      data: <E>(of: (subset: Subset) => Step<Rows<R>, E>): Data<E> =>
+        Object.fromEntries(subsets.map((subset) => [subset, of(subset)])) as Data<E>
+    }
   )
 }
 

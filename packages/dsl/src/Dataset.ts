@@ -83,12 +83,12 @@ export interface HubDataset {
 }
 
 interface Hub {
+  /** Every row is checked against the schema, and other columns are not read where the format allows. */
+  <R>(id: string, options: HubDataset & { readonly row: Schema.Codec<R, any> }): Step<Rows<R>, HubError | DataError>
   <const S extends string>(
     id: S,
     options: HubDataset
   ): Step<Rows<S extends keyof KnownDatasets ? KnownDatasets[S] : unknown>, HubError | DataError>
-  /** Every row is checked against the schema, and other columns are not read where the format allows. */
-  <R>(id: string, options: HubDataset & { readonly row: Schema.Codec<R, any> }): Step<Rows<R>, HubError | DataError>
 }
 
 /**
