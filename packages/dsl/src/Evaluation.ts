@@ -7,7 +7,14 @@ import { make, type Step } from "./Step.ts"
 import { score, snapshot } from "./Train.ts"
 
 /** Metrics that ship; the runtime has one implementation for each, or does not compile. */
-export type MetricName = "preferenceAccuracy" | "chosenLogProb" | "rejectedLogProb" | "margin"
+export type MetricName =
+  | "preferenceAccuracy"
+  | "chosenLogProb"
+  | "rejectedLogProb"
+  | "margin"
+  | "calibration"
+  | "lengthBias"
+  | "accuracyBy"
 
 /** A metric of any model with tokenizer `M`; `T` are the names of its numbers. */
 export interface Metric<in T extends string, in M extends string, out E> {
@@ -17,7 +24,7 @@ export interface Metric<in T extends string, in M extends string, out E> {
 
 export type EvaluationError = ComputeError | ModelError
 
-interface Paired<T extends string, Change extends string> {
+export interface Paired<T extends string, Change extends string> {
   <M extends string, E>(data: Step<Tokens<M, PairNeeds>, E>): Metric<T, M, E | EvaluationError>
   <M extends string, E, E2>(
     data: Step<Tokens<M, PairNeeds>, E>,
@@ -25,14 +32,18 @@ interface Paired<T extends string, Change extends string> {
   ): Metric<T | Change, M, E | E2 | EvaluationError>
 }
 
-const paired = <T extends string, Change extends string>(name: MetricName): Paired<T, Change> => {
+/** `parameters` are identity, and tell two metrics of one name apart. */
+export const paired = <T extends string, Change extends string>(
+  name: MetricName,
+  parameters: Readonly<Record<string, unknown>> = {}
+): Paired<T, Change> => {
   const metric = (
     data: Step<Tokens<string, never>, unknown>,
     options: { readonly against?: Step<Weights<string>, unknown> } = {}
   ): Metric<string, string, unknown> => {
     assertClean(data, name)
     return {
-      name,
+      name: [name, ...Object.values(parameters).map((value) => JSON.stringify(value))].join(" "),
       on: (model) =>
         make({
           kind: "metric",
@@ -40,9 +51,11 @@ const paired = <T extends string, Change extends string>(name: MetricName): Pair
           inputs: {
             scores: score(model, data),
             data,
+            // The texts that the tokens were made of.
+            pairs: parameters["by"] === "turns" ? data.inputs["data"] : undefined,
             against: options.against === undefined ? undefined : score(options.against, data)
           },
-          parameters: { name }
+          parameters: { name, ...parameters }
         })
     }
   }
@@ -65,14 +78,16 @@ export const preferenceAccuracy: Paired<
   "accuracyChange" | "accuracyChangeLow" | "accuracyChangeHigh"
 > = paired("preferenceAccuracy")
 
+type Interval<T extends string> = T | `${T}Low` | `${T}High`
+
 /** Log-probability per token of the chosen answers, mean over pairs, in nats; `against` adds its change (displacement). */
-export const chosenLogProb: Paired<"chosenLogProb", "chosenChange"> = paired("chosenLogProb")
+export const chosenLogProb: Paired<"chosenLogProb", Interval<"chosenChange">> = paired("chosenLogProb")
 
 /** The same for the rejected answers. */
-export const rejectedLogProb: Paired<"rejectedLogProb", "rejectedChange"> = paired("rejectedLogProb")
+export const rejectedLogProb: Paired<"rejectedLogProb", Interval<"rejectedChange">> = paired("rejectedLogProb")
 
-/** Chosen less rejected log-probability, per token of each, mean over pairs, in nats. */
-export const margin: Paired<"margin", "marginChange"> = paired("margin")
+/** Chosen less rejected log-probability, per token of each, mean over pairs, in nats, with a bootstrap interval. */
+export const margin: Paired<Interval<"margin">, Interval<"marginChange">> = paired("margin")
 
 type Names<Ms> = { [I in keyof Ms]: Ms[I] extends Metric<infer T, any, unknown> ? T : never }[keyof Ms & number]
 type Errors<Ms> = { [I in keyof Ms]: Ms[I] extends Metric<any, any, infer E> ? E : never }[keyof Ms & number]

@@ -22,6 +22,8 @@ export type BuiltinKind =
   | "extend"
   | "snapshot"
   | "metric"
+  | "generate"
+  | "divergence"
   | "benchmark"
   | "benchmarkGroup"
   | "scores"

@@ -1,6 +1,7 @@
 // Every mistake below must not compile, and everything else must: checked by tsc as part of `check`, never run.
 // @effect-diagnostics floatingEffect:off missingEffectContext:off missingEffectError:off
 import {
+  accuracyBy,
   benchmark,
   chosenLogProb,
   compare,
@@ -18,6 +19,7 @@ import {
   parts,
   preferenceAccuracy,
   score,
+  sequenceKl,
   split,
   type Step,
   step,
@@ -272,3 +274,16 @@ normalise.sharegpt(Dataset.file("hh.jsonl", HhRow))
 train(dpo(), { model: base, data: tokenise(liked, base, { maxLength: 512 }) })
 // @ts-expect-error a split's name is due
 Dataset.folder("hh-rlhf", HhRow, {})
+
+// 10. metrics of pairs
+compare(study("scores", grid({ seed: [0] }), () => evaluate(base, [accuracyBy("length")(test)])), {
+  metric: "accuracyLength4",
+  rows: "seed"
+})
+compare(study("scores", grid({ seed: [0] }), () => evaluate(base, [accuracyBy("length")(test)])), {
+  // @ts-expect-error there are four quartiles
+  metric: "accuracyLength5",
+  rows: "seed"
+})
+// @ts-expect-error a reference of another tokenizer
+evaluate(base, [sequenceKl(test, { reference: gpt2, maxTokens: 16 })])

@@ -2,6 +2,7 @@
 // The columns are documented where they are declared, in the language (Evaluation.ts).
 import type { MetricName } from "@penchant/dsl/Evaluation"
 import type { TokenGroups } from "../compute/Batch.ts"
+import { calibrationOf, lengthBiasOf } from "./bias.ts"
 import { interval } from "./bootstrap.ts"
 
 /** [pairs] each: what a model says of an answer. */
@@ -58,11 +59,23 @@ const mean = (values: Float64Array): number => values.reduce((sum, value) => sum
 const lengthTolerance = 0.1
 
 export type Numbers = Readonly<Record<string, number>>
-type Metric = (model: Judged, against: Judged | undefined) => Numbers
+export interface Options {
+  /** Of `calibration`. */
+  readonly beta?: number
+  /** Of `accuracyBy`: the pairs of each part, by its name. */
+  readonly slices?: Readonly<Record<string, ReadonlyArray<number>>>
+}
+type Metric = (model: Judged, against: Judged | undefined, options?: Options) => Numbers
+
+/** A mean over pairs with its bootstrap interval. */
+const withInterval = (name: string, values: Float64Array): Numbers => {
+  const { high, low } = interval(values)
+  return { [name]: mean(values), [`${name}Low`]: low, [`${name}High`]: high }
+}
 
 const perToken = (side: keyof Judged, change: string): Metric => (model, against) => ({
   [`${side}LogProb`]: mean(model[side].mean),
-  ...(against === undefined ? {} : { [change]: mean(minus(model[side].mean, against[side].mean)) })
+  ...(against === undefined ? {} : withInterval(change, minus(model[side].mean, against[side].mean)))
 })
 
 const marginOf = ({ chosen, rejected }: Judged): Float64Array => minus(chosen.mean, rejected.mean)
@@ -70,31 +83,47 @@ const marginOf = ({ chosen, rejected }: Judged): Float64Array => minus(chosen.me
 export const metrics: Record<MetricName, Metric> = {
   preferenceAccuracy: ({ chosen, rejected }, against) => {
     const right = wins(chosen.sum, rejected.sum)
-    const { high, low } = interval(right)
     const matched = right.filter((_, i) => {
       const [a, b] = [chosen.length[i]!, rejected.length[i]!]
       return Math.abs(a - b) <= lengthTolerance * Math.max(a, b)
     })
     const change = against === undefined ? undefined : minus(right, wins(against.chosen.sum, against.rejected.sum))
-    const changes = change === undefined ? undefined : interval(change)
     return {
-      preferenceAccuracy: mean(right),
-      preferenceAccuracyLow: low,
-      preferenceAccuracyHigh: high,
+      ...withInterval("preferenceAccuracy", right),
       preferenceAccuracyMean: mean(wins(chosen.mean, rejected.mean)),
       shorterWins: mean(wins(rejected.length, chosen.length)),
       // Without such pairs nothing is known: a coin's accuracy, to be read with the count.
       lengthMatchedAccuracy: matched.length === 0 ? 0.5 : mean(matched),
       lengthMatchedPairs: matched.length,
-      ...(change === undefined || changes === undefined
-        ? {}
-        : { accuracyChange: mean(change), accuracyChangeLow: changes.low, accuracyChangeHigh: changes.high })
+      ...(change === undefined ? {} : withInterval("accuracyChange", change))
     }
   },
   chosenLogProb: perToken("chosen", "chosenChange"),
   rejectedLogProb: perToken("rejected", "rejectedChange"),
   margin: (model, against) => ({
-    margin: mean(marginOf(model)),
-    ...(against === undefined ? {} : { marginChange: mean(minus(marginOf(model), marginOf(against))) })
-  })
+    ...withInterval("margin", marginOf(model)),
+    ...(against === undefined ? {} : withInterval("marginChange", minus(marginOf(model), marginOf(against))))
+  }),
+  calibration: (model, against, { beta = 1 } = {}) => {
+    const difference = minus(model.chosen.sum, model.rejected.sum)
+    const rewards = against === undefined
+      ? difference
+      : minus(difference, minus(against.chosen.sum, against.rejected.sum))
+    return calibrationOf(rewards.map((reward) => 1 / (1 + Math.exp(-beta * reward))))
+  },
+  lengthBias: (model, against) => {
+    const margins = against === undefined ? marginOf(model) : minus(marginOf(model), marginOf(against))
+    return lengthBiasOf(margins, minus(model.chosen.length, model.rejected.length))
+  },
+  accuracyBy: ({ chosen, rejected }, _, { slices = {} } = {}) => {
+    const right = wins(chosen.sum, rejected.sum)
+    return Object.assign(
+      {},
+      ...Object.entries(slices).filter(([, pairs]) => pairs.length > 0).map(([name, pairs]) =>
+        Object.assign(withInterval(name, Float64Array.from(pairs, (p) => right[p]!)), {
+          [`${name}Pairs`]: pairs.length
+        })
+      )
+    ) as Numbers
+  }
 }

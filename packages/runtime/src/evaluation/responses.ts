@@ -21,6 +21,10 @@ export interface Responses {
   readonly truncated: number
 }
 
+/** Text up to the first of each stop in turn. */
+export const cutAtStops = (text: string, stop: ReadonlyArray<string>): string =>
+  stop.reduce((rest, each) => rest.split(each)[0]!, text)
+
 export const responses = Effect.fnUntraced(function*(
   { numerics, onDone = () => Effect.void, session, tokenizer, window }: Subject,
   { maxTokens, name, until }: Asking,
@@ -63,7 +67,7 @@ export const responses = Effect.fnUntraced(function*(
       seed: 0
     })
     samples.forEach(({ tokens }, i) => {
-      values[batch[i]!] = stop.reduce((rest, each) => rest.split(each)[0]!, tokenizer.decode(tokens, true))
+      values[batch[i]!] = cutAtStops(tokenizer.decode(tokens, true), stop)
     })
     yield* onDone(Math.min(from, order.length) / order.length)
   }

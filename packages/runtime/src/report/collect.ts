@@ -43,7 +43,7 @@ const subject = (step: AnyStep): AnyStep | undefined => {
     step.inputs["model"]
     : step.kind === "trajectory" ?
     step.inputs["0"]?.inputs["trained"]
-    : step.kind === "metric" ?
+    : step.kind === "metric" || step.kind === "divergence" ?
     step.inputs["scores"]?.inputs["model"]
     : undefined
   return next === undefined ? undefined : subject(next)

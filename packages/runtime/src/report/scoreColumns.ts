@@ -34,7 +34,7 @@ const headed = (column: ScoreColumn, present: ReadonlySet<string>): ScoreColumn 
 }
 
 /** Shown as an interval beside another number, or as a fact about the data. */
-const elsewhere = /(Low|High|Stderr|Questions|Rows|Cut|Unknown)$|^shorterWins$|^lengthMatchedPairs$/
+const elsewhere = /(Low|High|Stderr|Pairs|Questions|Rows|Cut|Unknown)$|^(shorterWins|longerChosen)$/
 
 /** Runs, and models that none of them trained. */
 const scoredOf = ({ models = [], runs }: ReportData) => [...models, ...runs]

@@ -28,6 +28,8 @@ export const implementations: Record<BuiltinKind, Implementation> = {
   extend: computing(() => import("./extend.ts").then(({ extend }) => extend)),
   snapshot: plain(() => import("./snapshot.ts").then(({ snapshot }) => snapshot)),
   metric: plain(() => import("./metric.ts").then(({ metric }) => metric)),
+  generate: computing(() => import("./generate.ts").then(({ generate }) => generate)),
+  divergence: plain(() => import("./divergence.ts").then(({ divergence }) => divergence)),
   benchmark: computing(() => import("./benchmark.ts").then(({ benchmark }) => benchmark)),
   benchmarkGroup: plain(() => import("./benchmarkGroup.ts").then(({ benchmarkGroup }) => benchmarkGroup)),
   scores: plain(() => import("./scores.ts").then(({ scores }) => scores)),
