@@ -2,10 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
-import type { BackendSession } from "../../src/compute/Backend.ts"
+import type { Backend, BackendSession } from "../../src/compute/Backend.ts"
 import type { ModelState } from "../../src/compute/Engine.ts"
 import { start } from "../../src/compute/onnx/backend.ts"
 import { start as startOracle } from "../../src/compute/reference/backend.ts"
+import { start as startTorch } from "../../src/compute/torch/backend.ts"
+import { discover } from "../../src/compute/torch/discovery.ts"
 import type { GenerateOptions, Prompt } from "../../src/generation/Generation.ts"
 import {
   modelOf,
@@ -21,6 +23,13 @@ import {
 
 const backend = await start({ threads: 2 })
 const oracle = await startOracle({})
+const found = discover()
+if ("problem" in found) console.log(`SKIPPED: generation on the torch engine: ${found.problem}`)
+/** Engines with a cache. */
+const cached: ReadonlyArray<readonly [string, Backend]> = [
+  ["onnx", backend],
+  ...("problem" in found ? [] : [["torch", await startTorch({ threads: 1 })] as const])
+]
 const tokenizer = fileURLToPath(stories)
 const options: GenerateOptions = {
   sampling: { temperature: 0 },
@@ -37,7 +46,12 @@ const run = (session: BackendSession, prompts: ReadonlyArray<Prompt>, changes: P
 const promptsOf = (items: ReadonlyArray<{ readonly prompt_ids: ReadonlyArray<number> }>): ReadonlyArray<Prompt> =>
   items.map(({ prompt_ids }, i) => ({ id: String(i), tokens: Int32Array.from(prompt_ids) }))
 
-for (const [name, engine, count] of [["onnx", backend, 12], ["reference", oracle, thorough ? 12 : 1]] as const) {
+for (
+  const [name, engine, count] of [
+    ...cached.map(([name, engine]) => [name, engine, 12] as const),
+    ["reference", oracle, thorough ? 12 : 1] as const
+  ]
+) {
   it(`greedy equals transformers on the real model, ${name}`, async () => {
     const session = await engine.open(modelOf(stories), {})
     for (const item of generations.stories260K.items.slice(-count)) {
@@ -76,7 +90,10 @@ describe("the cache", () => {
     ...Object.entries(tinyFamilies).map(([name, config], i) => [name, 1 + i % 3, randomModel(i, config)] as const)
   ]
 
-  for (const [seed, [name, samples, model]] of models.entries()) {
+  const cases = models.flatMap(([name, samples, model], seed) =>
+    cached.map(([engine, backend]) => ({ name: `${name}, ${engine}`, samples, model, seed, backend }))
+  )
+  for (const { backend, model, name, samples, seed } of cases) {
     it(`gives what computing all again gives, ${samples} samples of each prompt, ${name}`, async () => {
       const session = await backend.open(float32(model), {})
       const exact = await oracle.open({ ...model, parameters: Float64Array.from(float32(model).parameters) }, {})

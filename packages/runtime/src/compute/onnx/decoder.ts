@@ -2,7 +2,7 @@
 // filled part is fed as a view. A step appends one row to each; nothing else is copied.
 import { Tensor } from "onnxruntime-node"
 import type { Decoder } from "../../generation/Decoder.ts"
-import { pack } from "../Batch.ts"
+import { pieces, promptBatch } from "../../generation/promptBatch.ts"
 import type { Batch } from "../Batch.ts"
 import { type AttentionShape, decodingName, type Window } from "./decoding.ts"
 import { type Feeds, int64 } from "./feeds.ts"
@@ -24,44 +24,6 @@ interface Cache {
   prompt: Float32Array
   /** [1 + room, G * kvHeads * branches * headDim] */
   branch: Float32Array
-}
-
-/** Rows of prompts in one prefill: as a training micro-batch. */
-const rowBudget = 4096
-
-/** Consecutive prompts of a count that the engine takes, and of few enough rows unless one alone has more. */
-const pieces = (
-  prompts: ReadonlyArray<Int32Array>,
-  counts: ReadonlyArray<number>
-): ReadonlyArray<readonly [number, number]> => {
-  const found: Array<readonly [number, number]> = []
-  for (let at = 0; at < prompts.length;) {
-    let rows = 0
-    let count = 0
-    while (at + count < prompts.length && (count === 0 || rows + prompts[at + count]!.length <= rowBudget)) {
-      rows += prompts[at + count++]!.length
-    }
-    const taken = counts.findLast((each) => each <= count)!
-    found.push([at, at + taken])
-    at += taken
-  }
-  return found
-}
-
-const batchOf = (prompts: ReadonlyArray<Int32Array>): Batch => {
-  const offsets = [0]
-  for (const { length } of prompts) offsets.push(offsets.at(-1)! + length)
-  const tokens = new Int32Array(offsets.at(-1)!)
-  prompts.forEach((prompt, g) => tokens.set(prompt, offsets[g]))
-  return pack({
-    tokens,
-    offsets: Int32Array.from(offsets),
-    promptLength: Int32Array.from(prompts, ({ length }) => length),
-    branchLength: new Int32Array(0),
-    sides: [],
-    ids: prompts.map((_, g) => String(g)),
-    columns: {}
-  }, [...prompts.keys()])
 }
 
 /** The columns of `groups`, each `width` wide, of every row. */
@@ -153,7 +115,7 @@ export const decoderOf = ({ attentions, groups: counts, prefill, step, vocabular
       values = attentions.map(emptyCache)
       const logits = new Float32Array(prompts.length * vocabulary)
       for (const [from, to] of pieces(prompts, counts)) {
-        const made = await prefill(batchOf(prompts.slice(from, to)))
+        const made = await prefill(promptBatch(prompts.slice(from, to)))
         logits.set(made[decodingName.logits]!.data as Float32Array, from * vocabulary)
         attentions.forEach((shape, layer) => {
           store(keys[layer]!, shape, made[decodingName.newKeys(layer)]!.data as Float32Array, from, to)

@@ -1,10 +1,10 @@
 // One batch on its way through a graph and, after it, its gradient: the tensors that live now, freed after their last use.
 import type { Batch } from "../Batch.ts"
-import { type Graph, type Input, type Node, type Value, valuesOf } from "../Graph.ts"
+import { type Graph, type Input, type Node, type NodeOf, type Operations, type Value, valuesOf } from "../Graph.ts"
 import { tableOf } from "../reference/run.ts"
 import { sizesOf } from "../sizes.ts"
 import type { CausalMask, Context, Tensor } from "./Lowering.ts"
-import { cotangent, floats, ints } from "./Lowering.ts"
+import { cotangent, floats, ints, opaque } from "./Lowering.ts"
 import type { Handle } from "./native.ts"
 import { lowerIn } from "./precision.ts"
 import type { Torch } from "./Torch.ts"
@@ -18,6 +18,12 @@ export interface Run {
   readonly close: () => void
 }
 
+/** Computes attention in place of its lowering: generation has a cache. */
+export type Attend = (
+  node: NodeOf<"attention">,
+  inputs: Readonly<Record<keyof Operations["attention"]["inputs"], Tensor>>
+) => Tensor
+
 /** `weights` and the tensors of `tables` are lent for as long as the run lives. `narrow`: see precision.ts. */
 export const startRun = (
   torch: Torch,
@@ -25,7 +31,8 @@ export const startRun = (
   graph: Graph,
   batch: Batch,
   weights: ReadonlyMap<Value, Tensor>,
-  tables: Tables
+  tables: Tables,
+  attend?: Attend
 ): Run => {
   const lower = lowerIn(torch, narrow)
   const sizes = sizesOf(batch)
@@ -64,7 +71,9 @@ export const startRun = (
     torch.scope((keep) => {
       const inputs = Object.fromEntries(taken.map(({ name, tensor }) => [name, tensor]))
       const spare: Context["spare"] = (input) => spares.has(input)
-      const made = lower(node, inputs, { sizes, index, once, causal: tables.causal, spare, into: place })
+      const made = attend !== undefined && node.operation === "attention"
+        ? { y: attend(node, inputs as Parameters<Attend>[1]), saved: opaque([]) }
+        : lower(node, inputs, { sizes, index, once, causal: tables.causal, spare, into: place })
       for (const [name, value] of outputs) {
         const tensor = made[name]!
         if (place !== undefined) continue

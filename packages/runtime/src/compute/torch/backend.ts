@@ -1,6 +1,8 @@
 // The torch engine: an installed PyTorch's libtorch driven through its C ABI, without Python, a compiler or autograd.
 // Forward and backward are the project's own graphs. CUDA has not yet been run on a GPU.
 import * as fs from "node:fs"
+import { decodeOf } from "../../generation/decode.ts"
+import { generate } from "../../generation/generate.ts"
 import { loadedArchitecture } from "../../model/families.ts"
 import { type Backend, type BackendModule, type BackendSession, DeviceLost, NoRoom } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
@@ -11,6 +13,7 @@ import type { Value } from "../Graph.ts"
 import { numerics } from "../numerics.ts"
 import { bundledFor, bundledSchemas } from "./bundledSchemas.ts"
 import { cudaDevices, cudaMemory } from "./cuda.ts"
+import { decoderOf } from "./decoder.ts"
 import { discover, type Installation } from "./discovery.ts"
 import { type Device, isLost, isOutOfMemory, load } from "./native.ts"
 import { parametersOf } from "./Parameters.ts"
@@ -95,6 +98,19 @@ const opened = (torch: Torch): Backend["open"] => async (model, options) => {
       const { run, values } = forward(batch, [])
       run.close()
       return values
+    },
+    generate: async (prompts, generating) => {
+      forget()
+      const decoder = decoderOf(torch, narrow, network, parameters.weights, tables)
+      try {
+        return await generate(decoder, prompts, generating, await decodeOf(generating))
+      } catch (error) {
+        return guarded(() => {
+          throw error
+        })
+      } finally {
+        decoder.close()
+      }
     },
     forward: async (batch, { recompute = false } = {}) => {
       const backwards = recompute ? graphs.sparing : graphs.plain
