@@ -61,13 +61,13 @@ export const askedOf = (data: ReportData): ReadonlyArray<Asked> => {
   })
 }
 
-/** `mmluPro (200 of 12,032)` where not all its questions were asked. */
+/** `mmluPro 200/12,032` where not all its questions were asked. */
 const limited = (name: string, asked: ReadonlyArray<Asked>): string => {
   // `mmlu` begins `mmluPro`.
   const [of] = asked.filter(({ word }) => name.startsWith(word)).toSorted((a, b) => b.word.length - a.word.length)
   return of === undefined || of.questions === of.rows
     ? name
-    : `${name} (${grouped(of.questions)} of ${grouped(of.rows)})`
+    : `${name} ${grouped(of.questions)}/${grouped(of.rows)}`
 }
 
 /** Columns that a run has, the known ones first; the start's where no run has any. */

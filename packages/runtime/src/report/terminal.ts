@@ -1,4 +1,5 @@
 // The table at the end of `run`: the start's row, then one row per run, at most 100 columns wide. Loads no plots.
+import { list } from "./format.ts"
 import type { ReportData } from "./ReportData.ts"
 import { scoreColumns } from "./scoreColumns.ts"
 import { arrange } from "./series.ts"
@@ -116,6 +117,9 @@ export const renderTable = (data: ReportData): string => {
     columns.some(({ head }) => head === "accuracy") ? shorterWins(data) : "",
     accuracyChanges(arrangement),
     benchmarksOf(data),
+    columns.length === shown.length
+      ? ""
+      : `In the report only: ${list(columns.filter((column) => !shown.includes(column)).map(({ head }) => head))}.`,
     tuningOf(data, arrangement),
     `${sizeOf(data.model)}.`
   ].filter((note) => note !== "")

@@ -42,6 +42,21 @@ describe("the table in the terminal", () => {
     ])
   })
 
+  it("says of benchmarks what was asked, and which columns it leaves out", () => {
+    const asked = { gsm8k: 0.25, gsm8kStderr: 0.1, gsm8kQuestions: 200, gsm8kRows: 1319, gsm8kCut: 3, gsm8kUnknown: 1 }
+    const other = { mmlu: 0.5, mmluQuestions: 1000, mmluRows: 1000, mmluCut: 0, mmluUnknown: 0, mmluPro: 0.125 }
+    const scores = { ...asked, ...other, mmluProQuestions: 5, mmluProRows: 12_032, ["x".repeat(90)]: 1 }
+    const text = renderTable({ ...noStart, runs: [], models: [{ label: "base", scores }] })
+    expect(text.split("\n").slice(0, 2)).toEqual([
+      "      gsm8k 200/1,319   mmlu  mmluPro 5/12,032",
+      "base            0.250  0.500             0.125"
+    ])
+    expect(text.replaceAll("\n", " ")).toContain(
+      "gsm8k, 200 questions: 3 contexts cut on the left to fit the window and 1 right answer not among the choices, counted as wrong."
+    )
+    expect(text.replaceAll("\n", " ")).toContain("In the report only: xxxx")
+  })
+
   it("cuts a study of thousands, and says so", () => {
     const runs = Array.from({ length: 1000 }, (_, i) => ({ ...quickstart.runs[0]!, label: `objectives/${i}` }))
     const lines = renderTable({ ...quickstart, runs }).split("\n")
