@@ -1,21 +1,24 @@
 """The peers of bench/train: TRL's DPOTrainer as it comes, TRL tuned, and a packed plain-torch loop.
 
-Usage: peer.py VARIANT MODEL_DIR PAIRS.json STEPS BATCH. PAIRS.json: [{"prompt_ids", "chosen_ids", "rejected_ids"}].
+Usage: peer.py VARIANT MODEL_DIR PAIRS.json STEPS BATCH [cuda]. PAIRS.json: [{"prompt_ids", "chosen_ids", "rejected_ids"}].
 Prints one JSON line: seconds of every optimiser step, losses, peak resident memory, versions, flags.
-All variants: float32, 2 threads, AdamW without decay, clip 1, constant rate, pairs in the order given, token ids as given.
+With `cuda`: bfloat16 on a GPU, weights float32 as TRL loads them, scaled-dot-product attention; not yet run on one.
+All other variants: float32, 2 threads, AdamW without decay, clip 1, constant rate, pairs in the order given, token ids as given.
 """
 import json, resource, sys, time
 
 import torch
 
-torch.set_num_threads(2)
+CUDA = sys.argv[6:] == ["cuda"]
+if not CUDA:
+    torch.set_num_threads(2)
 variant, model_dir, pairs_file, steps, batch = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 pairs = json.load(open(pairs_file))[: steps * batch]
 RATE, BETA = 1e-5, 0.1
 
 
 def report(seconds, losses, flags):
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = torch.cuda.max_memory_allocated() / 2**20 if CUDA else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     import transformers, trl
     versions = {"torch": torch.__version__, "transformers": transformers.__version__, "trl": trl.__version__}
     print(json.dumps({"variant": variant, "seconds": seconds, "losses": losses, "peakMiB": peak, "flags": flags, "versions": versions}))
@@ -47,8 +50,8 @@ def run_trl(tuned):
     flags = {"gradient_checkpointing": not tuned, "precompute_ref_log_probs": tuned}
     args = DPOConfig(
         output_dir=tempfile.mkdtemp(), per_device_train_batch_size=batch, max_steps=steps, learning_rate=RATE, beta=BETA,
-        lr_scheduler_type="constant", warmup_steps=0, bf16=False, max_length=None, logging_steps=1, save_strategy="no",
-        report_to=[], use_cpu=True, disable_tqdm=True, train_sampling_strategy="sequential", **flags,
+        lr_scheduler_type="constant", warmup_steps=0, bf16=CUDA, max_length=None, logging_steps=1, save_strategy="no",
+        report_to=[], use_cpu=not CUDA, disable_tqdm=True, train_sampling_strategy="sequential", **flags,
     )
     model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
     reference = None if tuned else AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)

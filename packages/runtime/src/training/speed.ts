@@ -3,7 +3,7 @@
 import type { ComputeError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import type { TokenGroups } from "../compute/Batch.ts"
-import type { DeviceState, Numerics, Session } from "../compute/Engine.ts"
+import type { DeviceState, Session } from "../compute/Engine.ts"
 import { peakOf, trainingFlops } from "../compute/flops.ts"
 import type { Graph } from "../compute/Graph.ts"
 import { loadOf } from "../compute/load.ts"
@@ -29,7 +29,8 @@ export interface Step {
 /** Adds up the steps of this process. `forward` is absent for a model that is no graph. */
 export const meter = (
   session: Session,
-  numerics: Numerics,
+  /** What products run in. */
+  compute: string,
   forward: Graph | undefined,
   data: TokenGroups,
   sides: ReadonlyArray<string>
@@ -42,7 +43,7 @@ export const meter = (
     if (milliseconds <= 0) return undefined
     const perSecond = (count: number): number => 1000 * count / milliseconds
     const own = device?.kind === "cuda" ? device : undefined
-    const peak = own === undefined || forward === undefined ? undefined : peakOf(own.name, numerics.compute)
+    const peak = own === undefined || forward === undefined ? undefined : peakOf(own.name, compute)
     return {
       tokensPerSecond: perSecond(tokens),
       fedPerSecond: perSecond(fed),

@@ -152,7 +152,8 @@ export const train: (
     device
   )
   const room = roomFor({ session, numerics, label, ids: data.ids, planned, recorded: cursor.fit })
-  const speed = meter(session, numerics, graphs?.forward, data, loss.sides)
+  const compute = recipe.precision === "bfloat16" ? recipe.precision : numerics.compute
+  const speed = meter(session, compute, graphs?.forward, data, loss.sides)
 
   let epoch = -1
   let order: Int32Array = new Int32Array(0)
