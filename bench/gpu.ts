@@ -246,7 +246,7 @@ const beside = (model: ModelState, pairs: TokenGroups, steps: number, batchSize:
       })
       const found = JSON.parse(output.trim().split("\n").at(-1)!) as { readonly seconds: ReadonlyArray<number> }
       const timed = found.seconds.slice(1)
-      return { ...found, pairsPerSecond: batchSize * timed.length / timed.reduce((a, b) => a + b, 0) }
+      return { pairsPerSecond: batchSize * timed.length / timed.reduce((a, b) => a + b, 0), found }
     } catch (error) {
       return { variant, failed: String((error as { stderr?: unknown }).stderr ?? error).slice(-500) }
     }
