@@ -58,6 +58,8 @@ export const HubReason = Schema.Literals([
   "revision",
   "file",
   "disabled",
+  /** What was to be made is there already. */
+  "exists",
   "token",
   "offline",
   "network",

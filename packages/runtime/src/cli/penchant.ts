@@ -13,6 +13,7 @@ import { ls } from "./ls.ts"
 import { objectives } from "./objectives.ts"
 import { plan } from "./plan.ts"
 import { preview } from "./preview.ts"
+import { publish } from "./publish.ts"
 import { report } from "./report.ts"
 import { run } from "./run.ts"
 import { show } from "./show.ts"
@@ -20,7 +21,20 @@ import { version } from "./version.ts"
 
 const penchant = Command.make("penchant").pipe(
   Command.withDescription("Preference-optimisation experiments: write them as a file, run them, compare them"),
-  Command.withSubcommands([run, plan, lock, ls, show, exportModel, report, preview, objectives, conformance, doctor])
+  Command.withSubcommands([
+    run,
+    plan,
+    lock,
+    ls,
+    show,
+    exportModel,
+    publish,
+    report,
+    preview,
+    objectives,
+    conformance,
+    doctor
+  ])
 )
 
 // a mistake in the invocation is answered by what was wrong, not by a page of help

@@ -99,6 +99,7 @@ export const failureOf = (asked: Asked, status: number, headers: Headers, body: 
       )
       : error("private", "no such repository, or a private one", "check its name; if it is private, set HF_TOKEN")
   }
+  if (status === 409) return error("exists", message === "" ? "is there already" : message)
   if (status === 401 || status === 403) {
     return error(
       "token",

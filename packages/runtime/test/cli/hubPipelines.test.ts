@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { gunzipSync, gzipSync } from "node:zlib"
-import { type FakeHub, fakeHub, filesOf } from "../hub/fakeHub.ts"
+import { type FakeHub, fakeHub, filesOf, sha256, tokens } from "../hub/fakeHub.ts"
 import { document, folder, model, root } from "./command.ts"
 
 const references = path.join(root, "packages/runtime/test/references")
@@ -59,6 +59,53 @@ const pipelines = {
   }
 }
 
+/** The model behind a result, as a folder and in a repository: the same files, with a card that says where they come from. */
+const published = async (place: ReturnType<typeof folder>, fake: FakeHub, environment: Record<string, string>) => {
+  const ended = await place.run("publish", "objectives/dpo(beta=0.01)", "./out")
+  assert.strictEqual(ended.code, 0, ended.stderr)
+  const out = filesOf(path.join(place.directory, "out"))
+  assert.deepStrictEqual([...out.keys()].toSorted(), [
+    "README.md",
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json"
+  ])
+  const card = out.get("README.md")!.toString()
+  const { sha } = fake.repos.get("datasets/HuggingFaceH4/ultrafeedback_binarized")!.commits[0]!
+  for (
+    const said of [
+      "base_model: alignment-handbook/zephyr-7b-sft-full\n",
+      "datasets:\n  - HuggingFaceH4/ultrafeedback_binarized\n",
+      "  - dpo\n",
+      "### train dpo(beta=0.01)",
+      "learningRate 5e-7",
+      `\`hf://datasets/HuggingFaceH4/ultrafeedback_binarized@main?split=train_prefs\` at commit \`${sha}\``,
+      sha256(preferences.get("train_prefs-00000-of-00001.parquet")!),
+      "From `objectives/dpo(beta=0.01)`:",
+      "| preferenceAccuracy | "
+    ]
+  ) assert.include(card, said)
+  // Untrained to the eye after one step at rate 0, the models of the other objectives score alike; they are not this one.
+  assert.notInclude(card, "objectives/dil-bce")
+  assert.match(card, /\$\$.*\\log.*\\sigma.*\$\$/)
+
+  environment["HF_HUB_OFFLINE"] = ""
+  environment["HF_TOKEN"] = tokens.good
+  let busy = 2
+  fake.fault = ({ host }) => host === "storage" && busy-- > 0 ? { status: 503 } : undefined
+  const uploaded = await place.run("publish", "objectives/dpo(beta=0.01)", "me/aligned")
+  assert.strictEqual(uploaded.code, 0, uploaded.stderr)
+  const repo = fake.repos.get("models/me/aligned")!
+  assert.strictEqual(repo.access, "private")
+  const there = repo.commits.at(-1)!.files
+  assert.deepStrictEqual([...there.keys()].toSorted(), [...out.keys()].toSorted())
+  for (const [name, bytes] of out) {
+    if (name !== "README.md") assert.isTrue(bytes.equals(there.get(name)!), name)
+  }
+  assert.isUndefined(fake.asked.find(({ host, token }) => host === "storage" && token !== undefined))
+}
+
 describe("pipelines of the Hub", () => {
   for (const [name, { kill, results, serve }] of Object.entries(pipelines)) {
     it(`${name} is planned offline from its lock, survives kill -9, and ends`, async () => {
@@ -87,6 +134,7 @@ describe("pipelines of the Hub", () => {
           fake.asked.some(({ path }) => /\.bin$|train_sft|helpful/.test(path)),
           "only what is named is fetched"
         )
+        if (name === "ultrafeedback-mistral") await published(place, fake, environment)
       } finally {
         await fake.close()
         place.close()

@@ -5,6 +5,7 @@ import * as fs from "node:fs"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as path from "node:path"
+import { uploads } from "./fakeUploads.ts"
 
 /** What goes wrong with one answer; everything else of it is right. */
 export interface Fault {
@@ -142,6 +143,12 @@ export const fakeHub = async ({ large = 1000, page = 2 }: FakeOptions = {}): Pro
   const repos: FakeHub["repos"] = new Map()
   const asked: Array<Asked> = []
   const stored = new Map<string, Buffer>()
+  const uploading = uploads({
+    self: () => self,
+    stored,
+    large,
+    storage: () => `http://localhost:${port(storage)}`
+  })
   const listen = (host: string, answer: http.RequestListener) =>
     new Promise<http.Server>((resolve) => {
       const server = http.createServer(answer)
@@ -185,8 +192,9 @@ export const fakeHub = async ({ large = 1000, page = 2 }: FakeOptions = {}): Pro
     const hash = (request.url ?? "").split("/").at(-1)!.split("?")[0]!
     const fault = faulty(self, request, response, describe(request, "storage", "storage", hash))
     if (fault === false) return
-    const bytes = stored.get(hash)
     if (request.headers.authorization !== undefined) return refused(response, 400, "", "two kinds of authorization")
+    if (request.method === "PUT") return uploading.put(request, response, hash)
+    const bytes = stored.get(hash)
     if (bytes === undefined) return refused(response, 403, "", "no such signature")
     body(request, response, bytes, { etag: `"${hash}"` }, fault)
   })
@@ -226,6 +234,7 @@ export const fakeHub = async ({ large = 1000, page = 2 }: FakeOptions = {}): Pro
 
   const hub = await listen("127.0.0.1", (request, response) => {
     const url = new URL(request.url ?? "/", "http://hub")
+    if (uploading.hub(request, response)) return
     const token = request.headers.authorization
     const api = /^\/api\/(models|datasets)\/(.+?)\/(revision|tree)\/(.+)$/.exec(url.pathname)
     if (api !== null) {
