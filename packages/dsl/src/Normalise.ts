@@ -12,7 +12,8 @@ export type PairNeeds = "side:chosen" | "side:rejected"
 /** What happens to a row that is well formed but useless. */
 export type OnBadRow = "drop" | "fail"
 /** Every shape of rows; the runtime has one normaliser for each, or does not compile. */
-export type Format = "hh" | "implicit" | "plain" | "sharegpt" | "tldr" | "ultrafeedback" | "unpaired"
+export const formats = ["hh", "implicit", "plain", "sharegpt", "tldr", "ultrafeedback", "unpaired"] as const
+export type Format = (typeof formats)[number]
 
 interface Options {
   readonly onBadRow?: OnBadRow

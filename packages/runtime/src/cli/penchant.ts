@@ -8,6 +8,7 @@ import { conformance } from "./conformance.ts"
 import { doctor } from "./doctor.ts"
 import { exitCode, tellFailure } from "./ending.ts"
 import { exportModel } from "./export.ts"
+import { inspect } from "./inspect.ts"
 import { lock } from "./lock.ts"
 import { ls } from "./ls.ts"
 import { objectives } from "./objectives.ts"
@@ -31,6 +32,7 @@ const penchant = Command.make("penchant").pipe(
     publish,
     report,
     preview,
+    inspect,
     objectives,
     conformance,
     doctor

@@ -8,7 +8,10 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { previewRows, type PreviewToken } from "../data/preview.ts"
+import type { Quantiles } from "../data/quantiles.ts"
+import type { TokeniseReport } from "../data/tokenisePart.ts"
 import { loadTokenizer } from "../data/tokenizer.ts"
+import { tokenLengths } from "../data/tokenLengths.ts"
 import { Experiment, orFail } from "../experiment/Experiment.ts"
 import { stepsOf } from "../experiment/graph.ts"
 import { CurrentHome } from "../experiment/Home.ts"
@@ -16,7 +19,7 @@ import * as Bars from "../platform/Bars.ts"
 import { layer } from "../Runtime.ts"
 import { fileOf, groupsOf } from "../steps/files.ts"
 import { linkFiles } from "../steps/links.ts"
-import { json, print, printJson } from "./output.ts"
+import { json, print, printJson, table } from "./output.ts"
 import { BadPipeline, load } from "./Pipeline.ts"
 import { engine, file, home, runtimeOptions, set } from "./settings.ts"
 
@@ -25,13 +28,41 @@ const rows = Flag.Int("rows").pipe(
   Flag.withDescription("How many pairs of each data set to show")
 )
 
-/** Loss tokens are underlined on a terminal, and stand between ⟦ and ⟧ elsewhere; special tokens are named. */
+/**
+ * On a terminal the prompt is dim, loss tokens are green and underlined one by one, special ones magenta; elsewhere loss
+ * tokens stand between ⟦ and ⟧. Special tokens that decode to nothing are shown as ⏎.
+ */
 const paint = (tokens: ReadonlyArray<PreviewToken>, colours: boolean): string =>
   tokens.map(({ loss, special, text }) => {
-    if (!loss) return colours ? `\x1b[2m${text}\x1b[0m` : text
     const shown = special && text === "" ? "⏎" : text
-    return colours ? `\x1b[4;32m${shown}\x1b[0m` : `⟦${shown}⟧`
+    if (!colours) return loss ? `⟦${shown}⟧` : text
+    const style = special ? (loss ? "4;35" : "2;35") : loss ? "4;32" : "2"
+    return `\x1b[${style}m${shown}\x1b[0m`
   }).join("")
+
+/** What happened to the data set as a whole: lengths, and what was cut or left out. */
+const summary = (lengths: Readonly<Record<string, Quantiles>>, report: TokeniseReport): string => {
+  const { cut, dropped, kept, lost, pairs, spelled, tooLong, unended } = report
+  const counts = (of: Readonly<Record<string, number>>): string =>
+    Object.entries(of).map(([name, count]) => `${name} ${count}`).join(", ")
+  const ids = (of: ReadonlyArray<string>): string => of.slice(0, 8).join(", ") + (of.length > 8 ? ", ..." : "")
+  return [
+    table(
+      ["tokens", "mean", "p50", "p95", "p99", "max"],
+      Object.entries(lengths).map(([part, { max, mean, p50, p95, p99 }]) =>
+        [part, mean.toFixed(1)].concat([p50, p95, p99, max].map(String))
+      ),
+      [1, 2, 3, 4, 5]
+    ),
+    "",
+    `kept ${kept} of ${pairs} pairs`,
+    ...Object.entries(dropped).map(([why, rows]) => `dropped ${rows.length}: ${why} (rows ${ids(rows)})`),
+    `longer than maxLength before cutting: ${counts(tooLong)}`,
+    `cut: ${counts(cut)}; tokens lost: ${counts(lost)}`,
+    `without EOS or an end of turn: ${counts(unended)}`,
+    ...(spelled.length === 0 ? [] : [`text that spells BOS or EOS: ${spelled.length} (rows ${ids(spelled)})`])
+  ].join("\n")
+}
 
 /** A folder in which the tokenizer's files have their names. */
 const named = (files: Readonly<Record<string, string>>) =>
@@ -65,18 +96,20 @@ export const preview = Command.make(
             const model = yield* open(step.inputs["model"]!)
             const tokenizer = yield* loadTokenizer(yield* named(model.files))
             const groups = yield* groupsOf(tokens)
-            const report: unknown = JSON.parse(fs.readFileSync(fileOf(tokens, "report.json"), "utf8"))
+            const report = JSON.parse(fs.readFileSync(fileOf(tokens, "report.json"), "utf8")) as TokeniseReport
             return {
               title: step.title,
               parameters: step.parameters,
               meta: tokens.meta,
               report,
+              lengths: tokenLengths(groups),
               pairs: previewRows(groups, tokenizer, flags.rows)
             }
           })))
         if (flags.json) return printJson(shown)
-        for (const { meta, pairs, parameters, title } of shown) {
+        for (const { lengths, meta, pairs, parameters, report, title } of shown) {
           print(`── ${title}: ${JSON.stringify(meta)} ${JSON.stringify(parameters)}`)
+          print(summary(lengths, report))
           for (const { branches, id, prompt } of pairs) {
             print(`\nrow ${id}, prompt of ${prompt.length} tokens`)
             print(paint(prompt, process.stdout.isTTY))

@@ -1,4 +1,9 @@
 // Which files of a data folder make up a split, by the names that the Hugging Face Hub's data sets use.
+import { BadFile } from "@penchant/dsl/Errors"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import { extensions } from "./rows.ts"
+import { unreadable } from "./textFile.ts"
 
 /**
  * Of `names` (relative, with "/"), those of the split, in the order of their names: files called after it, alone or in
@@ -20,3 +25,17 @@ export const splitFiles = (
       (last.startsWith(`${split}-`) && /^-\d+-of-\d+(-[0-9a-f]+)?$/.test(last.slice(split.length))) ||
       parts.includes(split)
   }).toSorted()
+
+/** The files of a split in a folder, as paths. Throws `BadFile`. */
+export const splitOf = async (folder: string, wanted: { readonly split: string; readonly dir?: string }) => {
+  const names = await fs.readdir(folder, { recursive: true }).catch((error) => {
+    throw unreadable(folder, error)
+  })
+  const files = splitFiles(names.map((name) => name.split(path.sep).join("/")), wanted, extensions)
+  if (files.length > 0) return files.map((name) => path.join(folder, name))
+  throw new BadFile({
+    file: folder,
+    problem: `has no files of split "${wanted.split}"${wanted.dir === undefined ? "" : ` under ${wanted.dir}`}`,
+    remedy: `a split's files are called after it, and end in ${extensions.join(" ")}`
+  })
+}

@@ -47,18 +47,21 @@ const writeWhole = Effect.fnUntraced(function*(file: string, text: string) {
   yield* fs.rename(temporary, file)
 }, Effect.scoped)
 
+const notWritten = (at: string) => (error: PlatformError) => new ReportNotWritten({ path: at, problem: error.message })
+
+/** One page, whole or not at all. */
+export const writePage = (file: string, text: string) => Effect.mapError(writeWhole(file, text), notWritten(file))
+
 /** Writes `x.html` and `x.metrics.jsonl`; the latter only where there are metrics. Gives what was written, in order. */
 export const writeReport = Effect.fn("writeReport")(function*(data: ReportData, file: string) {
-  const notWritten = (at: string) => (error: PlatformError) =>
-    new ReportNotWritten({ path: at, problem: error.message })
   // plots are slow to load: only who writes a page pays for them
   const { render } = yield* Effect.promise(() => import("./page.ts"))
-  yield* Effect.mapError(writeWhole(file, render(data)), notWritten(file))
+  yield* writePage(file, render(data))
   const written: Array<Written> = [{ what: "report", path: file }]
   const metrics = metricsLines(data)
   if (metrics !== "") {
     const beside = `${file.replace(/\.html?$/i, "")}.metrics.jsonl`
-    yield* Effect.mapError(writeWhole(beside, metrics), notWritten(beside))
+    yield* writePage(beside, metrics)
     written.push({ what: "metrics", path: beside })
   }
   return written as ReadonlyArray<Written>

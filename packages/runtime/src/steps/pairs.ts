@@ -1,5 +1,5 @@
 // Rows become preference pairs, one batch after the other; what was of no use is listed by row id in report.json.
-import type { Format } from "@penchant/dsl/Normalise"
+import { formats } from "@penchant/dsl/Normalise"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as path from "node:path"
@@ -10,18 +10,8 @@ import { exampleLine } from "../data/rowsFile.ts"
 import { folderOf, json, parametersOf } from "./files.ts"
 import type { Implementation } from "./Implementation.ts"
 
-const formats: Record<Format, Format> = {
-  hh: "hh",
-  implicit: "implicit",
-  plain: "plain",
-  sharegpt: "sharegpt",
-  tldr: "tldr",
-  ultrafeedback: "ultrafeedback",
-  unpaired: "unpaired"
-}
-
 const Parameters = Schema.Struct({
-  format: Schema.Literals(Object.values(formats)),
+  format: Schema.Literals(formats),
   onBadRow: Schema.Literals(["drop", "fail"]),
   columns: Schema.Array(Schema.String)
 })

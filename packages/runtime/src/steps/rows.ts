@@ -1,14 +1,11 @@
 // Rows of files or of the pipeline itself, as JSONL. Files pass through a bounded buffer.
-import { BadFile } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { writeLines } from "../data/linesFile.ts"
-import { extensions, rowBatches, typed } from "../data/rows.ts"
+import { rowBatches, typed } from "../data/rows.ts"
 import { encodeRows } from "../data/rowsFile.ts"
-import { splitFiles } from "../data/splitFiles.ts"
-import { unreadable } from "../data/textFile.ts"
+import { splitOf } from "../data/splitFiles.ts"
 import { fetchLocked } from "../hub/fetchLocked.ts"
 import { parametersOf } from "./files.ts"
 import type { Implementation, Job, Output } from "./Implementation.ts"
@@ -24,20 +21,6 @@ const Parameters = Schema.Union([
   Schema.Struct({ from: Schema.Literal("inline"), rows: Schema.Array(Schema.Unknown) }),
   Schema.Struct({ from: Schema.Literal("hub") })
 ])
-
-/** The files of a split in a folder. */
-const filesOf = async (folder: string, wanted: { readonly split: string; readonly dir?: string }) => {
-  const names = await fs.readdir(folder, { recursive: true }).catch((error) => {
-    throw unreadable(folder, error)
-  })
-  const files = splitFiles(names.map((name) => name.split(path.sep).join("/")), wanted, extensions)
-  if (files.length > 0) return files.map((name) => path.join(folder, name))
-  throw new BadFile({
-    file: folder,
-    problem: `has no files of split "${wanted.split}"${wanted.dir === undefined ? "" : ` under ${wanted.dir}`}`,
-    remedy: `a split's files are called after it, and end in ${extensions.join(" ")}`
-  })
-}
 
 /** The rows of `files`, checked against the schema that is attached to the step, as an artifact. */
 export const rowsOfFiles = (job: Job, files: () => Promise<ReadonlyArray<string>>) => {
@@ -61,7 +44,7 @@ export const rows: Implementation = {
       case "file":
         return yield* rowsOfFiles(job, () => Promise.resolve([job.step.sources["file"]!]))
       case "folder":
-        return yield* rowsOfFiles(job, () => filesOf(job.step.sources["folder"]!, parameters))
+        return yield* rowsOfFiles(job, () => splitOf(job.step.sources["folder"]!, parameters))
       case "inline": {
         const read = parameters.rows.map((row, index) => ({ id: String(index), row }))
         return { kind: "Rows", meta: { count: read.length }, files: { "rows.jsonl": encodeRows(read) } }

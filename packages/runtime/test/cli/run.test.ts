@@ -111,6 +111,8 @@ describe("run", () => {
     assert.match(stdout, /row 0, prompt of \d+ tokens/)
     assert.include(stdout, "Once upon a time there were 0 dogs.")
     assert.match(stdout, /⟦[^⟧]*They⟧/)
+    assert.match(stdout, /prompt and longest answer +\d+\.\d( +\d+){4}\n/)
+    assert.match(stdout, /kept (\d) of \1 pairs\n.*\ncut: prompt 0, chosen 0, rejected 0; tokens lost: prompt 0/)
   })
 
   it("answers a mistaken invocation with exit 2 and what was meant", async () => {
