@@ -11,6 +11,18 @@ const index = Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(0)))
 export const Precision = Schema.Literals(["float32", "bfloat16"])
 export type Precision = typeof Precision.Type
 
+/**
+ * Low-rank adapters beside linear layers, which stay as they are: y = W x + alpha / rank B A x, A [rank, in] uniform within
+ * 1 / sqrt(in), B [out, rank] zero at the start. https://arxiv.org/abs/2106.09685
+ */
+export const Lora = Schema.Struct({
+  rank: count,
+  alpha: positive,
+  /** Ends of layers' names, as PEFT takes them: "q_proj", "attn.c_proj"; `all-linear` is every one but the head. */
+  targets: Schema.Union([Schema.Literal("all-linear"), Schema.NonEmptyArray(Schema.String)])
+})
+export type Lora = typeof Lora.Type
+
 /** A recipe with nothing left open. */
 export const Recipe = Schema.Struct({
   /** Peak rate, reached after warm-up. Default 1e-6, as TRL's DPO. */
@@ -38,12 +50,18 @@ export const Recipe = Schema.Struct({
   /** Weights kept along the way, evenly spaced, the last step included. Default 0. */
   snapshots: index,
   /** Default float32; bfloat16 on engines that have it (torch). The float64 engine computes in float64 whatever is asked. */
-  precision: Precision
+  precision: Precision,
+  /** Train adapters alone. The reference stays the start's weights. Default: train the weights themselves. */
+  lora: Schema.optionalKey(Lora),
+  /** Tensors that stay as they are, by glob over their names in the file: "model.embed_tokens.*". Default none. */
+  freeze: Schema.optionalKey(Schema.NonEmptyArray(Schema.String))
 })
 export type Recipe = typeof Recipe.Type
 
-/** What a pipeline writes: any part of a recipe. */
-export type RecipeOptions = Partial<Recipe>
+/** What a pipeline writes: any part of a recipe. Targets of adapters default to `all-linear`. */
+export type RecipeOptions = Partial<Omit<Recipe, "lora">> & {
+  readonly lora?: Omit<Lora, "targets"> & Partial<Pick<Lora, "targets">>
+}
 
 const defaults: Recipe = {
   learningRate: 1e-6,
@@ -63,4 +81,9 @@ const defaults: Recipe = {
 }
 
 /** Fills in the defaults. Throws when a value is out of range: a mistake in the pipeline file, shown with its field. */
-export const recipe = (options: RecipeOptions = {}): Recipe => Schema.decodeSync(Recipe)({ ...defaults, ...options })
+export const recipe = ({ lora, ...options }: RecipeOptions = {}): Recipe =>
+  Schema.decodeSync(Recipe)({
+    ...defaults,
+    ...options,
+    ...(lora === undefined ? {} : { lora: { targets: "all-linear", ...lora } })
+  })

@@ -1,8 +1,9 @@
 // What a training will take, for `penchant plan`: from the model's config and, once they are made, its tokens. Offline.
 import { isObjective } from "@penchant/dsl/Objective"
-import { Precision } from "@penchant/dsl/Recipe"
+import { Recipe } from "@penchant/dsl/Recipe"
 import type { AnyStep } from "@penchant/dsl/Step"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -13,6 +14,8 @@ import { scaledTo } from "../compute/load.ts"
 import { CurrentHome } from "../experiment/Home.ts"
 import type { Plan } from "../experiment/Plan.ts"
 import { cachedFile } from "../hub/cached.ts"
+import { architecture } from "../model/families.ts"
+import { layoutFor } from "../model/trainable.ts"
 import { bytes } from "../platform/bytes.ts"
 import { fileOf, groupsOf } from "../steps/files.ts"
 import type { Input } from "../steps/Implementation.ts"
@@ -28,7 +31,7 @@ export interface Memory extends Footprint {
 }
 
 const Lengths = Schema.Struct({ maxLength: Schema.Int })
-const Batches = Schema.Struct({ recipe: Schema.Struct({ batchSize: Schema.Int, precision: Precision }) })
+const Trains = Schema.Struct({ recipe: Recipe })
 const Json = Schema.fromJsonString(Schema.Unknown)
 
 /** One pair of the longest rows that tokenising lets through, half of them prompt. */
@@ -46,16 +49,21 @@ const longest = (maxLength: number): TokenGroups => {
   }
 }
 
-/** What is wrong with a config is said by the step that loads it. */
-const graphsIn = (configFile: string): Planned | undefined => {
+/** What is wrong with a config or a recipe is said by the step that trains. */
+const graphsIn = (configFile: string, recipe: Recipe): Planned | undefined => {
   if (!fs.existsSync(configFile)) return undefined
   const config = Schema.decodeOption(Json)(fs.readFileSync(configFile, "utf8"))
-  return config._tag === "None" ? undefined : graphsOf(config.value)
+  if (config._tag === "None") return undefined
+  const layout = Result.flatMap(architecture(config.value), ({ tensors }) => {
+    const [names, shapes] = [tensors.map(({ name }) => name), tensors.map(({ shape }) => shape)]
+    return layoutFor({ config: config.value, names, shapes }, recipe)
+  })
+  return Result.isFailure(layout) ? undefined : graphsOf(layout.success)
 }
 
 /**
  * By plan key, of every training among the steps that is still to run; none where the model's config is not on this machine
- * yet. Trainings share models and tokens: graphs are made once per config, tokens read once.
+ * yet. Trainings share models and tokens: graphs are made once per config and what is trained, tokens read once.
  */
 export const memoriesOf = Effect.fnUntraced(function*(steps: Iterable<AnyStep>, plan: Plan, numerics: Numerics) {
   const { store } = yield* CurrentHome
@@ -85,24 +93,27 @@ export const memoriesOf = Effect.fnUntraced(function*(steps: Iterable<AnyStep>, 
   const memoryOf = Effect.fnUntraced(function*(step: AnyStep) {
     const file = yield* configFile(step)
     if (file === undefined) return undefined
-    if (!knownGraphs.has(file)) knownGraphs.set(file, graphsIn(file))
-    const graphs = knownGraphs.get(file)
+    const trains = Schema.decodeUnknownOption(Trains)(step.parameters)
+    if (trains._tag === "None") return undefined
+    const { recipe } = trains.value
+    const shared = JSON.stringify([file, recipe.lora, recipe.freeze])
+    if (!knownGraphs.has(shared)) knownGraphs.set(shared, graphsIn(file, recipe))
+    const graphs = knownGraphs.get(shared)
     const { objective } = (step.attached ?? {}) as { readonly objective?: unknown }
     const tokenised = step.inputs["data"]
     if (graphs === undefined || tokenised === undefined || !isObjective(objective)) return undefined
     const tokens = yield* madeBy(tokenised)
     const limits = Schema.decodeUnknownOption(Lengths)(tokenised.parameters)
-    const trained = Schema.decodeUnknownOption(Batches)(step.parameters)
-    if (trained._tag === "None" || (tokens === undefined && limits._tag === "None")) return undefined
+    if (tokens === undefined && limits._tag === "None") return undefined
     const data = tokens === undefined
       ? longest(limits._tag === "Some" ? limits.value.maxLength : 1)
       : yield* tokensOf(tokens)
     if (data.ids.length === 0) return undefined
     const group = heaviest(data, lossOf(objective, data).sides)
-    const rows = Math.ceil(Math.max(group.sizes.T, Math.min(rowBudget, trained.value.recipe.batchSize * group.sizes.T)))
+    const rows = Math.ceil(Math.max(group.sizes.T, Math.min(rowBudget, recipe.batchSize * group.sizes.T)))
     const footprint = footprintOf(
       graphs,
-      { ...numerics, precision: trained.value.recipe.precision },
+      { ...numerics, precision: recipe.precision },
       scaledTo(group, rows),
       false
     )

@@ -77,7 +77,7 @@ export interface BackendSession {
   readonly update: (update: Update) => Promise<{ readonly gradNorm: number; readonly clipped: boolean }>
   readonly weights: () => Promise<ModelState>
   readonly optimiser: () => Promise<OptimiserState>
-  /** Accumulated gradients, flat, in the order of `ModelState.parameters`. */
+  /** Accumulated gradients of the tensors that are trained, flat, in the order of `ModelState.parameters`. */
   readonly gradients: () => Promise<Float32Array | Float64Array>
   /** Drops the gradients summed since the last update, and what a `forward` kept. */
   readonly zeroGradients: () => Promise<void>

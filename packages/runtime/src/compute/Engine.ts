@@ -2,7 +2,7 @@
 // Leaves out losses: an engine knows token log-probabilities, their gradients and AdamW; objectives are data or plain functions.
 import type { ComputeError } from "@penchant/dsl/Errors"
 import type { Node } from "@penchant/dsl/Formula"
-import type { Precision } from "@penchant/dsl/Recipe"
+import type { Lora, Precision } from "@penchant/dsl/Recipe"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -27,9 +27,13 @@ export interface ModelState {
   readonly shapes: ReadonlyArray<ReadonlyArray<number>>
   /** Tensors end to end in the order of `names`, float32 unless the engine computes in float64. */
   readonly parameters: Float32Array | Float64Array
+  /** Of the tensors the first so many stay as they are: the others alone have gradients and moments. 0 when absent. */
+  readonly frozen?: number
+  /** Adapters, whose tensors are among the others. */
+  readonly adapter?: Lora
 }
 
-/** Adam's moments, in the order of `parameters`, and the number of updates made. */
+/** Adam's moments of the tensors that are trained, in the order of `parameters`, and the number of updates made. */
 export interface OptimiserState {
   readonly m: Float32Array | Float64Array
   readonly v: Float32Array | Float64Array
@@ -105,7 +109,7 @@ export interface Session {
   /** Copies of the weights, and of the optimiser's state. */
   readonly weights: Effect.Effect<ModelState, ComputeError>
   readonly optimiser: Effect.Effect<OptimiserState, ComputeError>
-  /** Accumulated gradients, flat, for tests and checks. */
+  /** Accumulated gradients of the tensors that are trained, flat, for tests and checks. */
   readonly gradients: Effect.Effect<Float32Array | Float64Array, ComputeError>
   /** Drops the gradients summed since the last update, and what a `forward` kept: an optimiser step starts anew. */
   readonly zeroGradients: Effect.Effect<void, ComputeError>

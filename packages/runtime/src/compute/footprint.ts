@@ -163,23 +163,29 @@ export interface Planned {
   readonly plain: Gradient
   readonly sparing: Gradient
   readonly parameters: number
+  /** Of the parameters those that have gradients and moments. */
+  readonly trained: number
 }
 
 export const planned = (
-  { graph, logProb, weights }: {
+  { graph, logProb, trained, weights }: {
     readonly graph: Graph
     readonly logProb: Value
     readonly weights: ReadonlyArray<Value>
+    readonly trained?: ReadonlyArray<Value>
   }
 ): Planned => {
   let plain: Gradient | undefined
   let sparing: Gradient | undefined
-  const parameters = weights.reduce((sum, { shape }) => sum + shape.reduce<number>((n, d) => n * Number(d), 1), 0)
+  const wants = trained ?? weights
+  const count = (values: ReadonlyArray<Value>) =>
+    values.reduce((sum, { shape }) => sum + shape.reduce<number>((n, d) => n * Number(d), 1), 0)
   return {
     forward: graph,
-    parameters,
+    parameters: count(weights),
+    trained: count(wants),
     get plain() {
-      return plain ??= gradient(graph, logProb, weights)
+      return plain ??= gradient(graph, logProb, wants)
     },
     get sparing() {
       return sparing ??= recomputed(graph, this.plain)
@@ -196,7 +202,7 @@ export const footprintOf = (
 ): Footprint | undefined => {
   const h = habitsOf(spending)
   if (h === undefined) return undefined
-  const { forward, parameters } = graphs
+  const { forward, parameters, trained } = graphs
   const { graph: backward, saved } = recompute ? graphs.sparing : graphs.plain
   const bytes = bytesOf(forward, h, load)
   bytes.note(backward)
@@ -233,7 +239,7 @@ export const footprintOf = (
   // What the forward run kept is freed by the backward run after its last use.
   walk(backward, new Set())
   const { gradients, optimiser, weights } = h.parameter
-  const states = { weights: weights * parameters, gradients: gradients * parameters, optimiser: optimiser * parameters }
+  const states = { weights: weights * parameters, gradients: gradients * trained, optimiser: optimiser * trained }
   const held = h.spread * peak
   const total = states.weights + states.gradients + states.optimiser + held
   return { ...states, activations, workspace: held - activations, total }

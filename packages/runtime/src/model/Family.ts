@@ -1,5 +1,6 @@
 // What a model family states: how its config.json reads, which tensors it has, and its forward graph.
 // Leaves out engines and files: a family is pure, and every engine runs the same graph.
+import type { Lora } from "@penchant/dsl/Recipe"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
@@ -21,9 +22,21 @@ export interface Forward {
   readonly graph: Graph
   /** [N], the graph's output. */
   readonly logProb: Value
-  /** In the order of `tensors`. */
+  /** In the order of `tensors`, then those of adapters. */
   readonly weights: ReadonlyArray<Input>
+  /** Of the weights those that have gradients; all when absent. */
+  readonly trained?: ReadonlyArray<Input>
+  /** Layers that can have adapters: all linear ones but the head. */
+  readonly layers: ReadonlyArray<Layer>
 }
+
+export interface Layer {
+  /** As in the file, without `.weight`. */
+  readonly name: string
+  readonly stored: Stored
+}
+/** How a linear layer's weight lies in the file. */
+export type Stored = "[out, in]" | "[in, out]"
 
 /** A model that a config describes, ready for an engine. */
 export interface Architecture {
@@ -39,7 +52,7 @@ export interface Architecture {
   readonly unused: (tensor: string) => boolean
   /** Fields of the config that training does not honour, for a message. */
   readonly ignored: ReadonlyArray<string>
-  readonly forward: () => Forward
+  readonly forward: (adapter?: Lora) => Forward
 }
 
 export interface Family {
@@ -52,7 +65,7 @@ export const family = <J, C>(name: string, parts: {
   /** Defaults and refusals that a schema does not say. */
   readonly read: (json: J) => Result.Result<C, ConfigProblem>
   readonly tensors: (config: C) => ReadonlyArray<TensorSpec>
-  readonly forward: (config: C) => Forward
+  readonly forward: (config: C, adapter?: Lora) => Forward
   readonly about: (config: C) => Omit<Architecture, "name" | "tensors" | "forward">
 }): Family => {
   const decode = Schema.decodeUnknownResult(parts.schema)
@@ -65,7 +78,7 @@ export const family = <J, C>(name: string, parts: {
           ...parts.about(read),
           name,
           tensors: parts.tensors(read),
-          forward: () => parts.forward(read)
+          forward: (adapter) => parts.forward(read, adapter)
         }
       })
   }

@@ -1,7 +1,8 @@
 // Which architectures run, by the name in config.json. A new family is one file and one line here.
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { type Architecture, type ConfigProblem, type Family, firstProblem } from "./Family.ts"
+import type { ModelState } from "../compute/Engine.ts"
+import { type Architecture, type ConfigProblem, type Family, firstProblem, type Forward } from "./Family.ts"
 import { gemma2 } from "./gemma2.ts"
 import { gemma3 } from "./gemma3.ts"
 import { gpt2 } from "./gpt2.ts"
@@ -38,6 +39,13 @@ export const architecture = (config: unknown): Result.Result<Architecture, Confi
       return Result.fail({ field: "architectures", problem: `names "${name}"; supported are ${known}` })
     })
   )
+
+/** The graph of a model's state, in an engine: with its adapters, and which of its weights are trained. */
+export const forwardOf = ({ adapter, config, frozen, names }: Omit<ModelState, "parameters" | "shapes">): Forward => {
+  const forward = loadedArchitecture(config).forward(adapter)
+  const trained = new Set(names.slice(frozen))
+  return { ...forward, trained: forward.weights.filter(({ name }) => trained.has(name)) }
+}
 
 /** The same inside an engine, which is given only configs that loaded: what does not describe a model throws. */
 export const loadedArchitecture = (config: unknown): Architecture => {

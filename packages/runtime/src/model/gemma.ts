@@ -1,6 +1,7 @@
 // The decoder that Gemma 2 and 3 are: norms before and after each half of a block, which multiply by 1 + weight; scaled
 // embeddings; gated gelu; layers that slide and layers that look back all the way, each kind with rotary angles of its own.
 // Leaves out how their configs say what they are: each family's file does.
+import type { Lora } from "@penchant/dsl/Recipe"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Value } from "../compute/Graph.ts"
@@ -114,8 +115,8 @@ const tensors = (c: Gemma): ReadonlyArray<TensorSpec> => {
   ])
 }
 
-const forward = (c: Gemma): Forward => {
-  const { embedding, g, head, linear, predicting, w } = network(tensors(c))
+const forward = (c: Gemma, adapter?: Lora): Forward => {
+  const { embedding, g, head, linear, predicting, w } = network(tensors(c), adapter)
   const { headDim, heads, kvHeads } = c
   const norm = (x: Value, name: string) =>
     g.emit("rmsNorm", { x, weight: w(`${name}.weight`) }, { epsilon: c.epsilon, offset: 1 }).y

@@ -1,5 +1,6 @@
 // GPT2LMHeadModel: learned positions, layer norms with biases, one tensor for queries, keys and values, linear layers stored
 // [in, out]. https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
+import type { Lora } from "@penchant/dsl/Recipe"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Value } from "../compute/Graph.ts"
@@ -89,8 +90,8 @@ const tensors = (c: Gpt2): ReadonlyArray<TensorSpec> => {
   ])
 }
 
-const forward = (c: Gpt2): Forward => {
-  const { embedding, g, head, layerNorm, linear, predicting } = network(tensors(c))
+const forward = (c: Gpt2, adapter?: Lora): Forward => {
+  const { embedding, g, head, layerNorm, linear, predicting } = network(tensors(c), adapter)
   const conv = (x: Value, name: string, accumulator?: Value) => linear(x, name, accumulator, "[in, out]")
   const norm = (x: Value, name: string) => layerNorm(x, name, c.epsilon)
   const part = (x: Value, i: number) =>

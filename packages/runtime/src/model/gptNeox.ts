@@ -1,5 +1,6 @@
 // GPTNeoXForCausalLM, Pythia: layer norms with biases, attention and MLP side by side, rotary positions on a part of each
 // head, one tensor for queries, keys and values, head by head. https://arxiv.org/abs/2204.06745
+import type { Lora } from "@penchant/dsl/Recipe"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Value } from "../compute/Graph.ts"
@@ -93,8 +94,8 @@ const tensors = (c: GptNeox): ReadonlyArray<TensorSpec> => {
   ])
 }
 
-const forward = (c: GptNeox): Forward => {
-  const { embedding, g, head, layerNorm, linear, predicting } = network(tensors(c))
+const forward = (c: GptNeox, adapter?: Lora): Forward => {
+  const { embedding, g, head, layerNorm, linear, predicting } = network(tensors(c), adapter)
   const headDim = c.width / c.heads
   const norm = (x: Value, name: string) => layerNorm(x, name, c.epsilon)
   const part = (x: Value, i: number) =>

@@ -1,12 +1,14 @@
-// What the forward graphs of families are written with: a model's tensors by name, linear layers, the head.
-import { builder, type Value } from "../compute/Graph.ts"
-import type { Forward, TensorSpec } from "./Family.ts"
+// What the forward graphs of families are written with: a model's tensors by name, linear layers with their adapters, the head.
+import type { Lora } from "@penchant/dsl/Recipe"
+import { builder, type Input, type Value } from "../compute/Graph.ts"
+import type { Forward, Layer, Stored, TensorSpec } from "./Family.ts"
+import { adapterNames, adapts } from "./lora.ts"
 
 /** Names and shapes, as most families list them. */
 export const specs = (tensors: Iterable<readonly [string, ReadonlyArray<number>]>): ReadonlyArray<TensorSpec> =>
   Array.from(tensors, ([name, shape]) => ({ name, shape }))
 
-export const network = (tensors: ReadonlyArray<TensorSpec>) => {
+export const network = (tensors: ReadonlyArray<TensorSpec>, adapter?: Lora) => {
   const g = builder()
   const weights = tensors.map(({ name, shape }) => g.weight(name, shape))
   const byName = new Map(weights.map((weight) => [weight.name, weight]))
@@ -15,20 +17,34 @@ export const network = (tensors: ReadonlyArray<TensorSpec>) => {
     if (found === undefined) throw new Error(`the family lists no tensor "${name}"`)
     return found
   }
+  const layers: Array<Layer> = []
+  const adapters: Array<Input> = []
+  /** alpha / rank B A x + y */
+  const adapted = (y: Value, x: Value, name: string, { alpha, rank }: Lora): Value => {
+    const [from, to] = [x.shape[1] as number, y.shape[1] as number]
+    const names = adapterNames(name)
+    const [down, up] = [g.weight(names.down, [rank, from]), g.weight(names.up, [to, rank])]
+    adapters.push(down, up)
+    const narrow = g.emit("mm", { a: x, b: down }, { transA: false, transB: true }).y
+    const scaled = g.emit("scale", { x: narrow }, { factor: alpha / rank }).y
+    return g.emit("mm", { a: scaled, b: up, accumulator: y }, { transA: false, transB: true }).y
+  }
   return {
     g,
     w,
     embedding: (table: string, ids: Value): Value => g.emit("embedding", { table: w(`${table}.weight`), ids }, {}).y,
     layerNorm: (x: Value, name: string, epsilon: number): Value =>
       g.emit("layerNorm", { x, weight: w(`${name}.weight`), bias: w(`${name}.bias`) }, { epsilon }).y,
-    /** With the bias if there is one; `stored` is how the weight lies in the file. */
-    linear: (x: Value, name: string, accumulator?: Value, stored: "[out, in]" | "[in, out]" = "[out, in]"): Value => {
+    /** With the bias if there is one, and the adapter. */
+    linear: (x: Value, name: string, accumulator?: Value, stored: Stored = "[out, in]"): Value => {
+      layers.push({ name, stored })
       const bias = byName.get(`${name}.bias`)
       const { y } = g.emit("mm", { a: x, b: w(`${name}.weight`), accumulator: accumulator ?? bias }, {
         transA: false,
         transB: stored === "[out, in]"
       })
-      return accumulator === undefined || bias === undefined ? y : g.emit("add", { a: y, b: bias }, {}).y
+      const whole = accumulator === undefined || bias === undefined ? y : g.emit("add", { a: y, b: bias }, {}).y
+      return adapter !== undefined && adapts(adapter, name) ? adapted(whole, x, name, adapter) : whole
     },
     /** The rows that predict completion tokens. */
     predicting: (x: Value): Value => g.emit("gatherRows", { x, rows: g.batch("rows") }, {}).y,
@@ -39,7 +55,7 @@ export const network = (tensors: ReadonlyArray<TensorSpec>) => {
         predictor: g.batch("predictor"),
         targets: g.batch("targets")
       }, { softCap })
-      return { graph: g.finish([logProb]), logProb, weights }
+      return { graph: g.finish([logProb]), logProb, weights: [...weights, ...adapters], layers }
     }
   }
 }

@@ -7,6 +7,7 @@ import { copyFile, mkdir, rename, writeFile } from "node:fs/promises"
 import * as path from "node:path"
 import type { ModelState } from "../compute/Engine.ts"
 import { encodeSafetensors, type Tensor } from "../data/safetensors.ts"
+import { merged } from "./merged.ts"
 
 /** Files beside the weights that belong to the tokenizer and to generation; those present are copied. */
 export const tokenizerFiles: ReadonlyArray<string> = [
@@ -35,11 +36,15 @@ const { parse, rawJSON } = JSON as unknown as SourceText
 const spelled = (text: string): {} =>
   parse(text, (_, value, { source }) => typeof value === "number" ? rawJSON(source) : value)
 
-/** config.json and model.safetensors as bytes: equal models give equal bytes. `text` is the config as it was read. */
+/**
+ * config.json and model.safetensors as bytes, adapters merged: equal models give equal bytes. `text` is the config as it was
+ * read.
+ */
 export const modelFiles = (
-  model: ModelState,
+  state: ModelState,
   text?: string
 ): { readonly "config.json": Uint8Array; readonly "model.safetensors": Uint8Array } => {
+  const model = merged(state)
   const config = text === undefined ? model.config as {} : spelled(text)
   const dtype = "torch_dtype" in config ? { torch_dtype: "float32" } : { dtype: "float32" }
   const tensors: Record<string, Tensor> = {}

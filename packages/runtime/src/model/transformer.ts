@@ -1,5 +1,6 @@
 // The decoder that Llama, Mistral, Qwen and Phi-3 are: rmsNorm before each half of a block, rotary positions, grouped-query
 // attention, gated silu. Leaves out how their configs say what they are: each family's file does.
+import type { Lora } from "@penchant/dsl/Recipe"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Value } from "../compute/Graph.ts"
@@ -132,8 +133,8 @@ const tensors = (c: Transformer): ReadonlyArray<TensorSpec> => {
   ])
 }
 
-const forward = (c: Transformer): Forward => {
-  const { embedding, g, head, linear, predicting, w } = network(tensors(c))
+const forward = (c: Transformer, adapter?: Lora): Forward => {
+  const { embedding, g, head, linear, predicting, w } = network(tensors(c), adapter)
   const { headDim, heads, kvHeads } = c
   const norm = (x: Value, name: string) =>
     g.emit("rmsNorm", { x, weight: w(`${name}.weight`) }, { epsilon: c.epsilon }).y

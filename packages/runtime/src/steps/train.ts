@@ -1,10 +1,15 @@
 // Trains a start on data: reads the inputs, runs the one loop, leaves the artifact.
+import { BadModel } from "@penchant/dsl/Errors"
 import { digest } from "@penchant/dsl/Identity"
 import { isObjective, type Objective } from "@penchant/dsl/Objective"
 import { Recipe } from "@penchant/dsl/Recipe"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as path from "node:path"
+import type { ConfigProblem } from "../model/Family.ts"
 import { loadModel } from "../model/load.ts"
+import { trainable } from "../model/trainable.ts"
 import { train as run } from "../training/train.ts"
 import { folderOf, inputOf, logProbsOf, parametersOf, tokensOf } from "./files.ts"
 import type { Implementation, Job } from "./Implementation.ts"
@@ -52,14 +57,23 @@ export const commonOf = Effect.fnUntraced(function*(job: Job) {
   }
 })
 
+/** The weights in `folder` as the recipe trains them. */
+export const startIn = Effect.fnUntraced(function*(folder: string, recipe: Recipe) {
+  const model = yield* loadModel(folder)
+  const bad = ({ field, problem }: ConfigProblem) =>
+    new BadModel({ file: path.join(folder, "config.json"), part: field, problem })
+  return yield* Effect.fromResult(Result.mapError(trainable(model, recipe), bad))
+})
+
 export const train: Implementation = {
   computes: true,
   run: Effect.fn("train step")(function*(job) {
     const folder = yield* folderOf(job, "model")
     const { reference } = job.inputs
+    const common = yield* commonOf(job)
     const finished = yield* run({
-      ...(yield* commonOf(job)),
-      model: yield* loadModel(folder),
+      ...common,
+      model: yield* startIn(folder, common.recipe),
       referenceIsStart: reference !== undefined
         && Schema.is(ScoreMeta)(reference.meta) && reference.meta.model === inputOf(job, "model").digest,
       identity: identityOf(job, "model")

@@ -6,7 +6,11 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { ModelState, OptimiserState } from "../compute/Engine.ts"
+import { placesOf, trainedOf } from "../compute/places.ts"
 import { decodeSafetensors, encodeSafetensors } from "../data/safetensors.ts"
+import { isWeights } from "../model/files.ts"
+import { isAdapter } from "../model/lora.ts"
+import { peftFiles } from "../model/peft.ts"
 import { saveModel } from "../model/save.ts"
 import { type Cursor, flat, named, Position } from "../training/Checkpoint.ts"
 import { StepMetrics } from "../training/StepMetrics.ts"
@@ -19,28 +23,50 @@ const Lines = Schema.Array(Schema.fromJsonString(StepMetrics))
 
 export const snapshotName = (index: number): string => `snapshots/${index}.safetensors`
 
-/** `start` is the folder of the weights that were trained. */
+/** Of a run with adapters: they, and the weights that they stand beside, without which it could not be extended. */
+export const adapterFolder = "adapter"
+export const baseFolder = "base"
+
+const writeAdapter = (folder: string, model: ModelState, base: string): Effect.Effect<void, StoreError> =>
+  inScratch(folder, async () => {
+    const write = async (name: string, files: Readonly<Record<string, Uint8Array>>) => {
+      await fs.mkdir(path.join(folder, name))
+      for (const [file, bytes] of Object.entries(files)) await fs.writeFile(path.join(folder, name, file), bytes)
+    }
+    await write(adapterFolder, peftFiles(model))
+    await write(baseFolder, {})
+    for (const name of (await fs.readdir(base)).filter((each) => each === "config.json" || isWeights(each))) {
+      await fs.copyFile(path.join(base, name), path.join(folder, baseFolder, name))
+    }
+  })
+
+/** `start` is the folder of the weights that were trained, `base` of those that adapters stand beside. */
 export const writeTrained = Effect.fnUntraced(
   function*(
     job: Job,
     { cursor: { metrics, ...cursor }, model, optimiser, snapshots, speed }: Finished,
-    start: string
+    start: string,
+    base = start
   ): Effect.fn.Return<Output, StoreError> {
     const folder = yield* emptyFolder(job, "trained")
+    const trained = trainedOf(model)
     const config = yield* inScratch(start, () => fs.readFile(path.join(start, "config.json"), "utf8"))
     yield* saveModel(folder, model, { tokenizer: start, config })
     yield* inScratch(folder, async () => {
       const { m, v } = optimiser
       await fs.mkdir(path.join(folder, "snapshots"))
-      await fs.writeFile(path.join(folder, "optimiser.safetensors"), encodeSafetensors(named(model, { m, v })))
+      await fs.writeFile(path.join(folder, "optimiser.safetensors"), encodeSafetensors(named(trained, { m, v })))
       await fs.writeFile(path.join(folder, "cursor.json"), json(cursor))
       await fs.writeFile(path.join(folder, "metrics.jsonl"), lines(metrics))
       for (const [index, file] of snapshots.entries()) await fs.copyFile(file, path.join(folder, snapshotName(index)))
     })
+    if (model.adapter !== undefined) yield* writeAdapter(folder, model, base)
+    const beside = placesOf(model).reduce((sum, { name, size }) => sum + (isAdapter(name) ? size : 0), 0)
     return {
       kind: "Weights",
       meta: {
-        parameters: model.parameters.length,
+        parameters: model.parameters.length - beside,
+        ...(model.frozen === undefined ? {} : { trained: trained.parameters.length }),
         steps: cursor.step,
         loss: metrics.at(-1)?.loss ?? null,
         snapshots: cursor.snapshots.map(({ step }) => step),
@@ -73,7 +99,8 @@ export const readOptimiser = Effect.fnUntraced(
     const file = fileOf(trained, "optimiser.safetensors")
     const bytes = yield* readInput(trained, "optimiser.safetensors")
     const { tensors } = yield* Effect.fromResult(decodeSafetensors(bytes, file))
-    const [m, v] = [flat(model, "m", tensors), flat(model, "v", tensors)]
+    const moving = trainedOf(model)
+    const [m, v] = [flat(moving, "m", tensors), flat(moving, "v", tensors)]
     if (m === undefined || v === undefined) {
       return yield* new BadFile({ file, problem: "holds no moments of this model's tensors" })
     }

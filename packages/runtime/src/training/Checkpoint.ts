@@ -1,5 +1,5 @@
-// A training run as it stands between two optimiser steps, on disk: weights and moments in state.safetensors, all else in
-// cursor.json, which carries the digests that tell a whole checkpoint from a torn one. A directory is written under
+// A training run as it stands between two optimiser steps, on disk: weights and moments of what is trained in
+// state.safetensors, all else in cursor.json, which carries the digests that tell a whole checkpoint from a torn one. A directory is written under
 // another name, synced and renamed, and the one before it is kept, so that a kill at any moment loses steps, never the run.
 // Leaves out snapshots: they are files beside, named in the cursor.
 import { CheckpointMismatch, StoreError } from "@penchant/dsl/Errors"
@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { ModelState, OptimiserState } from "../compute/Engine.ts"
+import { trainedOf, withTrained } from "../compute/places.ts"
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../data/safetensors.ts"
 import { Fit } from "./fit.ts"
 import { StepMetrics } from "./StepMetrics.ts"
@@ -153,7 +154,8 @@ export const write = Effect.fn("Checkpoint.write")(
       await fs.rm(temporary, { recursive: true, force: true })
       await fs.mkdir(temporary, { recursive: true })
       const { m, v } = optimiser
-      const state = encodeSafetensors(named(model, { weights: model.parameters, m, v }))
+      const trained = trainedOf(model)
+      const state = encodeSafetensors(named(trained, { weights: trained.parameters, m, v }))
       const stored: typeof Stored.Type = { version: 1, identity, cursor, state: sha256(state) }
       await writeSynced(path.join(temporary, "state.safetensors"), state)
       await writeSynced(
@@ -195,11 +197,12 @@ const read = async (directory: string, name: string, model: ModelState): Promise
   const decoded = decodeSafetensors(state, file)
   if (Result.isFailure(decoded)) return undefined
   const { tensors } = decoded.success
-  const [parameters, m, v] = ["weights", "m", "v"].map((prefix) => flat(model, prefix, tensors))
-  if (parameters === undefined || m === undefined || v === undefined) return undefined
+  const trained = trainedOf(model)
+  const [weights, m, v] = ["weights", "m", "v"].map((prefix) => flat(trained, prefix, tensors))
+  if (weights === undefined || m === undefined || v === undefined) return undefined
   const { cursor, identity } = stored
   const optimiser = { m, v, updates: cursor.updates }
-  return { identity, checkpoint: { cursor, model: { ...model, parameters }, optimiser } }
+  return { identity, checkpoint: { cursor, model: withTrained(model, weights), optimiser } }
 }
 
 /**

@@ -5,10 +5,10 @@ import type { OutOfMemory } from "@penchant/dsl/Errors"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { TokenGroups } from "../compute/Batch.ts"
-import type { DeviceState, Numerics } from "../compute/Engine.ts"
+import type { DeviceState, ModelState, Numerics } from "../compute/Engine.ts"
 import { footprintOf, type Planned, planned, type Spending } from "../compute/footprint.ts"
 import { type Load, loadOf, scaledTo } from "../compute/load.ts"
-import { architecture } from "../model/families.ts"
+import { architecture, forwardOf } from "../model/families.ts"
 import { rowBudget } from "./microBatches.ts"
 
 export const Fit = Schema.Struct({
@@ -43,10 +43,8 @@ const most = 2 ** 15
 const share = 0.8
 
 /** Undefined for a model of no family. */
-export const graphsOf = (config: unknown): Planned | undefined => {
-  const described = architecture(config)
-  return Result.isFailure(described) ? undefined : planned(described.success.forward())
-}
+export const graphsOf = (model: Omit<ModelState, "parameters" | "shapes">): Planned | undefined =>
+  Result.isFailure(architecture(model.config)) ? undefined : planned(forwardOf(model))
 
 /** A group as large in every respect as the largest of the data. */
 export const heaviest = (data: TokenGroups, sides: ReadonlyArray<string>): Load => {

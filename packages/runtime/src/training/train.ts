@@ -141,7 +141,7 @@ export const train: (
     cursor = { ...cursor, snapshots: [...cursor.snapshots, { step: cursor.step, sha256: sha256(bytes) }] }
   })
 
-  const graphs = graphsOf(model.config)
+  const graphs = graphsOf(model)
   const device = session.device === undefined ? undefined : yield* session.device
   const planned = planFit(
     graphs,

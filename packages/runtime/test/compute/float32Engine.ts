@@ -1,9 +1,13 @@
 // What every float32 engine must do, against the float64 oracle, stored log-probabilities of peers, and itself.
 import { assert, describe, it } from "@effect/vitest"
+import type { Recipe } from "@penchant/dsl/Recipe"
+import * as Result from "effect/Result"
 import type { Backend } from "../../src/compute/Backend.ts"
 import { pack } from "../../src/compute/Batch.ts"
 import type { ModelState } from "../../src/compute/Engine.ts"
+import { trainedOf } from "../../src/compute/places.ts"
 import { start as startOracle } from "../../src/compute/reference/backend.ts"
+import { trainable } from "../../src/model/trainable.ts"
 import {
   type Group,
   modelOf,
@@ -42,7 +46,11 @@ export const largest = (values: Iterable<number>) => Array.from(values).reduce((
  * Largest difference of each tensor, relative to the largest element of the layer's weight and bias: a bias of keys moves all
  * scores of a query alike, so what its gradient sums cancels.
  */
-const tensorErrors = (model: ModelState, got: ArrayLike<number>, expected: ArrayLike<number>) => {
+const tensorErrors = (
+  model: Pick<ModelState, "names" | "shapes">,
+  got: ArrayLike<number>,
+  expected: ArrayLike<number>
+) => {
   let at = 0
   const tensors = model.names.map((name, i) => {
     const size = model.shapes[i]!.reduce((a, b) => a * b, 1)
@@ -53,7 +61,9 @@ const tensorErrors = (model: ModelState, got: ArrayLike<number>, expected: Array
   })
   return tensors.map(({ difference, layer, name }) => ({
     name,
-    error: difference / largest(tensors.flatMap((each) => each.layer === layer ? [each.scale] : []))
+    // A tensor whose gradient is zero must get zeros.
+    error: difference /
+      Math.max(Number.MIN_VALUE, ...tensors.flatMap((each) => each.layer === layer ? [each.scale] : []))
   }))
 }
 
@@ -116,6 +126,47 @@ export const float32Engine = (backend: Backend): void => {
         for (const { error, name } of tensorErrors(model, await session.gradients(), await exact.gradients())) {
           assert.isBelow(error, 1e-5, name)
         }
+      })
+    }
+  })
+
+  describe("what is trained alone", () => {
+    const choices: ReadonlyArray<Partial<Recipe>> = [
+      { lora: { rank: 3, alpha: 5, targets: "all-linear" } },
+      { lora: { rank: 2, alpha: 2, targets: ["v_proj", "down_proj"] }, freeze: ["*.lora_A.*"] },
+      { freeze: ["model.embed_tokens.*", "model.layers.0.*"] }
+    ]
+    for (const choice of choices) {
+      it(`has gradients and moments, and moves: ${JSON.stringify(choice)}`, async () => {
+        const batch = batchOf(groupsOf(5, 12))
+        const model = Result.getOrThrow(trainable(tinyLlama(6), { seed: 1, ...choice }))
+        const session = await backend.open(float32(model), {})
+        const exact = await (await oracle).open(
+          { ...model, parameters: Float64Array.from(float32(model).parameters) },
+          {}
+        )
+        const update = { learningRate: 0.05, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, maxGradNorm: 1 }
+        for (let step = 0; step < 3; step++) {
+          const [got, expected] = [await session.forward(batch), await exact.forward(batch)]
+          got.forEach((value, n) => assert.closeTo(value, expected[n]!, 2e-5))
+          const coefficients = Float64Array.from(got, (_, n) => Math.sin(n + step))
+          await session.backward(coefficients)
+          await exact.backward(coefficients)
+          const [ours, theirs] = [await session.gradients(), await exact.gradients()]
+          for (const { error, name } of tensorErrors(trainedOf(model), ours, theirs)) assert.isBelow(error, 1e-4, name)
+          const norms = [await session.update(update), await exact.update(update)]
+          assert.closeTo(norms[0]!.gradNorm / norms[1]!.gradNorm, 1, 1e-4)
+        }
+        const count = trainedOf(model).parameters.length
+        const { m, v } = await session.optimiser()
+        assert.deepStrictEqual([m.length, v.length], [count, count])
+        const [before, after] = [float32(model).parameters, (await session.weights()).parameters]
+        const frozen = before.length - count
+        assert.deepStrictEqual(after.subarray(0, frozen), before.subarray(0, frozen))
+        assert.isTrue(after.subarray(frozen).some((value, i) => value !== before[frozen + i]))
+        // The moments that another session begins with are of the same tensors.
+        const again = await backend.open({ ...model, parameters: after }, { optimiser: { m, v, updates: 3 } })
+        assert.deepStrictEqual(await again.optimiser(), { m, v, updates: 3 })
       })
     }
   })

@@ -3,7 +3,7 @@
 // Leaves out graphs: this file knows tensors by name and place only.
 import type { ModelState, OptimiserState, Update } from "../Engine.ts"
 import { clipFactor, decays } from "../optimiser.ts"
-import { type Place, placesOf } from "../places.ts"
+import { type Place, placesOf, trainedOf } from "../places.ts"
 import { adamScalars, memoryOf, vectorKernels } from "./vectorKernels.ts"
 
 type Vector = "parameters" | "gradients" | "m" | "v"
@@ -11,6 +11,10 @@ const vectors: ReadonlyArray<Vector> = ["parameters", "gradients", "m", "v"]
 
 export interface Parameters {
   readonly places: ReadonlyArray<Place>
+  /** Of the tensors that are trained, in the vectors of gradients and moments. */
+  readonly trained: ReadonlyArray<Place>
+  /** Of the vectors of gradients and moments. */
+  readonly trainedLength: number
   /** A whole vector: the same object until `train` makes room. Before it there are parameters only. */
   readonly vector: (vector: Vector) => Float32Array
   /** Makes room for gradients and moments, once. */
@@ -43,18 +47,27 @@ const spans = (places: ReadonlyArray<Place>, end: number, alike: (place: Place) 
 /** Throws when the vectors do not fit into the 4 GiB of a WebAssembly memory: 268 million parameters in training. */
 export const parametersOf = (model: ModelState, optimiser?: OptimiserState): Parameters => {
   const places = placesOf(model, alignment)
-  const last = places.at(-1)
-  const length = last === undefined ? 0 : last.from + Math.ceil(last.size / alignment) * alignment
-  const bytes = 4 * length
-  const pagesFor = (count: number): number => {
-    if (count * bytes > limit) {
+  const moving = placesOf(trainedOf(model), alignment)
+  const lengthOf = (all: ReadonlyArray<Place>): number => {
+    const last = all.at(-1)
+    return last === undefined ? 0 : last.from + Math.ceil(last.size / alignment) * alignment
+  }
+  const [length, trainedLength] = [lengthOf(places), lengthOf(moving)]
+  /** Where the tensors that are trained begin among all. */
+  const frozen = length - trainedLength
+  /** Bytes of the vectors from their start: the parameters, then gradients and moments. */
+  const startOf = (vector: Vector): number =>
+    vector === "parameters" ? 0 : 4 * (length + (vectors.indexOf(vector) - 1) * trainedLength)
+  const whole = 4 * (length + 3 * trainedLength)
+  const pagesFor = (bytes: number): number => {
+    if (bytes > limit) {
       throw new RangeError(
-        `${length} parameters need ${count * bytes} bytes, and this engine holds at most ${limit}; use the torch engine`
+        `${length} parameters need ${bytes} bytes, and this engine holds at most ${limit}; use the torch engine`
       )
     }
-    return Math.ceil(count * bytes / page)
+    return Math.ceil(bytes / page)
   }
-  const pages = pagesFor(optimiser === undefined ? 1 : vectors.length)
+  const pages = pagesFor(optimiser === undefined ? 4 * length : whole)
   const memory = memoryOf(pages)
   let training = optimiser !== undefined
   const kernels = vectorKernels(memory)
@@ -62,13 +75,16 @@ export const parametersOf = (model: ModelState, optimiser?: OptimiserState): Par
 
   let views = new Map<Vector, Float32Array>()
   const vector = (name: Vector): Float32Array => {
-    const view = views.get(name) ?? new Float32Array(memory.buffer, vectors.indexOf(name) * bytes, length)
+    const view = views.get(name) ??
+      new Float32Array(memory.buffer, startOf(name), name === "parameters" ? length : trainedLength)
     views.set(name, view)
     return view
   }
   const load = (name: Vector, values: Float32Array | Float64Array): void => {
     let at = 0
-    for (const { from, size } of places) vector(name).set(values.subarray(at, at += size), from)
+    for (const { from, size } of name === "parameters" ? places : moving) {
+      vector(name).set(values.subarray(at, at += size), from)
+    }
   }
   load("parameters", model.parameters)
   if (optimiser !== undefined) {
@@ -78,20 +94,23 @@ export const parametersOf = (model: ModelState, optimiser?: OptimiserState): Par
   const train = (): void => {
     if (training) return
     training = true
-    memory.grow(pagesFor(vectors.length) - pages)
+    memory.grow(pagesFor(whole) - pages)
     views = new Map()
   }
   return {
     places,
+    trained: moving,
+    trainedLength,
     vector,
     train,
     updates: () => updates,
     inOrder: (which) => {
-      const copied = new Float32Array(places.reduce((sum, { size }) => sum + size, 0))
+      const those = which === "parameters" ? places : moving
+      const copied = new Float32Array(those.reduce((sum, { size }) => sum + size, 0))
       if (typeof which === "string" && which !== "parameters" && !training) return copied
       const values = typeof which === "string" ? vector(which) : which
       let at = 0
-      for (const { from, size } of places) {
+      for (const { from, size } of those) {
         copied.set(values.subarray(from, from + size), at)
         at += size
       }
@@ -101,10 +120,12 @@ export const parametersOf = (model: ModelState, optimiser?: OptimiserState): Par
       train()
       updates += 1
       const { beta1, beta2, epsilon, learningRate, weightDecay } = update
-      const [p, g, m, v] = [0, bytes, 2 * bytes, 3 * bytes] as const
-      const gradNorm = Math.sqrt(kernels.sumSquares(g, bytes))
+      const [p, g, m, v] = [4 * frozen, startOf("gradients"), startOf("m"), startOf("v")] as const
+      const gradNorm = Math.sqrt(kernels.sumSquares(g, 4 * trainedLength))
       const factor = clipFactor(gradNorm, update)
-      for (const { decay, from, to } of spans(places, length, ({ shape }) => weightDecay !== 0 && decays(shape))) {
+      for (
+        const { decay, from, to } of spans(moving, trainedLength, ({ shape }) => weightDecay !== 0 && decays(shape))
+      ) {
         const scalars = {
           factor,
           beta1,

@@ -34,7 +34,9 @@ interface Shared {
 const open = (shared: Shared): Backend["open"] => async (model, options) => {
   const parameters = parametersOf(model, options.optimiser)
   const loss = options.fused !== undefined && canFuse(options.fused) ? options.fused : undefined
-  const network: Network = { config: model.config, places: parameters.places, loss }
+  const { parameters: _, ...layout } = model
+  const { places, trained, trainedLength } = parameters
+  const network: Network = { model: layout, places, trained, trainedLength, loss }
   const count = laneCount(model.parameters.length)
   const perLane = Math.max(1, Math.floor(shared.threads / count))
   const weights = () => parameters.vector("parameters")
@@ -43,7 +45,7 @@ const open = (shared: Shared): Backend["open"] => async (model, options) => {
   const first = laneHere(network, here, { weights, gradients })
   const others = Array.from({ length: count - 1 }, (): Lane => {
     if (shared.threads > 1) return shared.laneThread(perLane).open(network, weights().slice())
-    const own = new Float32Array(weights().length)
+    const own = new Float32Array(trainedLength)
     return laneHere(network, here, { weights, gradients: () => own })
   })
   const lanes = [first, ...others]

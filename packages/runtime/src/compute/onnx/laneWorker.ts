@@ -13,7 +13,7 @@ const open = ({ network, weights }: Extract<LaneRequest, { readonly verb: "open"
   let gradients: Float32Array | undefined
   return laneHere(network, cache, {
     weights: () => own,
-    gradients: () => gradients ??= new Float32Array(own.length),
+    gradients: () => gradients ??= new Float32Array(network.trainedLength),
     load: (fresh) => {
       own = fresh
     }

@@ -49,7 +49,8 @@ export const trainingModel = (
   { loss, recompute = false }: { readonly loss?: FusedLoss | undefined; readonly recompute?: boolean } = {}
 ): TrainingModel => {
   const { graph, logProb } = forwardOf(forward)
-  const plain = gradient(graph, logProb, forward.weights)
+  const trained = forward.trained ?? forward.weights
+  const plain = gradient(graph, logProb, trained)
   const { after, graph: backward } = recompute ? recomputed(graph, plain) : { ...plain, after: new Map<Node, Value>() }
   const maker = new Map<Value, Node>()
   for (const node of backward.nodes) {
@@ -57,7 +58,7 @@ export const trainingModel = (
   }
 
   const hostSums: Array<HostSum & { readonly addend: Value }> = []
-  const gradients = forward.weights.flatMap(({ name }, i) => {
+  const gradients = trained.flatMap(({ name }, i) => {
     let value: Value | undefined = backward.outputs[i]!
     const node = maker.get(value)
     if (node?.operation === "scatterAddRows" && !node.attributes.unique) {

@@ -3,10 +3,10 @@
 // Leaves out the optimiser, and who owns the memory.
 import { Tensor } from "onnxruntime-node"
 import type { Decoder } from "../../generation/Decoder.ts"
-import { loadedArchitecture } from "../../model/families.ts"
+import { forwardOf, loadedArchitecture } from "../../model/families.ts"
 import type { Forward } from "../../model/Family.ts"
 import type { Batch } from "../Batch.ts"
-import type { FusedInputs, FusedLoss } from "../Engine.ts"
+import type { FusedInputs, FusedLoss, ModelState } from "../Engine.ts"
 import { numerics } from "../numerics.ts"
 import type { Place } from "../places.ts"
 import { decoderOf } from "./decoder.ts"
@@ -19,8 +19,11 @@ import type { Layout } from "./tiles.ts"
 
 /** What a replica is made of; plain data, so that it can go to another thread. */
 export interface Network {
-  readonly config: unknown
+  readonly model: Omit<ModelState, "parameters">
   readonly places: ReadonlyArray<Place>
+  /** Of the tensors that are trained, in a vector of gradients of that length. */
+  readonly trained: ReadonlyArray<Place>
+  readonly trainedLength: number
   readonly loss: FusedLoss | undefined
 }
 
@@ -97,19 +100,21 @@ const run = async ({ model, session }: Loaded<Model>, feeds: Feeds, outputs: Fee
 const logProbsOf = (results: Feeds): Float64Array => Float64Array.from(results[logProbName]!.data as Float32Array)
 
 /** Throws when the config is of no family known, or names tensors that have no place. */
-export const replicaOf = ({ config, loss, places }: Network, cache: Sessions, vectors: Vectors): Replica => {
-  const described = loadedArchitecture(config)
-  const forward = described.forward()
-  const byName = new Map(places.map((place) => [place.name, place]))
+export const replicaOf = ({ loss, model, places, trained }: Network, cache: Sessions, vectors: Vectors): Replica => {
+  const forward = forwardOf(model)
+  const names = new Set(places.map(({ name }) => name))
+  const summed = new Map(trained.map((place) => [place.name, place]))
   for (const { name } of forward.weights) {
-    if (!byName.has(name)) throw new Error(`the model has no tensor "${name}"`)
+    if (!names.has(name)) throw new Error(`the model has no tensor "${name}"`)
   }
   const tables = tablesOf(forward)
   const weights = viewsOf(places, vectors.weights, (name) => name)
-  const sums = viewsOf(places, vectors.gradients, sumName)
-  const gradients = viewsOf(places, vectors.gradients, gradientName)
+  const sums = viewsOf(trained, vectors.gradients, sumName)
+  const gradients = viewsOf(trained, vectors.gradients, gradientName)
+  const { adapter, config, frozen = 0 } = model
+  const identity = [config, adapter ?? null, model.names.slice(0, frozen)]
   const key = (kind: string, layout: Layout, fused?: FusedLoss): string =>
-    JSON.stringify([kind, layout, config, fused === undefined ? null : [fused.formula, fused.sides]])
+    JSON.stringify([kind, layout, identity, fused === undefined ? null : [fused.formula, fused.sides]])
 
   const feed = (model: Model, batch: Batch): Feeds => ({
     ...batchFeeds(batch, layoutOf(batch), model.inputs.map(({ name }) => name)),
@@ -136,7 +141,7 @@ export const replicaOf = ({ config, loss, places }: Network, cache: Sessions, ve
         : { cotangent: new Tensor("float32", Float32Array.from(pull.coefficients), [pull.coefficients.length]) }
       const results = await run(loaded, { ...feed(loaded.model, batch), ...sums(), ...pulled }, gradients())
       for (const { field, output, tensor } of hostSums) {
-        const { from, shape, size } = byName.get(tensor)!
+        const { from, shape, size } = summed.get(tensor)!
         const table = vectors.gradients().subarray(from, from + size)
         addRows(table, results[output]!.data as Float32Array, batch[field], shape.at(-1)!)
       }
@@ -144,7 +149,7 @@ export const replicaOf = ({ config, loss, places }: Network, cache: Sessions, ve
     },
     decoder: () =>
       decoderOf({
-        vocabulary: described.vocabulary,
+        vocabulary: loadedArchitecture(config).vocabulary,
         attentions: attentionsOf(forward),
         groups: numerics.onnx.groups,
         prefill: async (batch) => {

@@ -3,7 +3,7 @@
 import { decodeOf } from "../../generation/decode.ts"
 import { generate } from "../../generation/generate.ts"
 import { logitsOf } from "../../generation/logits.ts"
-import { loadedArchitecture } from "../../model/families.ts"
+import { forwardOf } from "../../model/families.ts"
 import type { Backend, BackendModule, BackendSession } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
 import { planned } from "../footprint.ts"
@@ -11,23 +11,26 @@ import type { Gradient } from "../gradient.ts"
 import type { Input } from "../Graph.ts"
 import { numerics } from "../numerics.ts"
 import { adamW, clipFactor, decays, normOf } from "../optimiser.ts"
-import { placesOf } from "../places.ts"
+import { frozenSize, placesOf, trainedOf } from "../places.ts"
 import { type Sizes, sizesOf } from "../sizes.ts"
 import { recomputing } from "./decoder.ts"
 import { type Environment, run, tableOf } from "./run.ts"
 import { floats, ints } from "./Tensor.ts"
 
 const open: Backend["open"] = async (model, options) => {
-  const forward = loadedArchitecture(model.config).forward()
-  const { graph, logProb, weights } = forward
+  const forward = forwardOf(model)
+  const { graph, logProb, trained = [], weights } = forward
   const { graph: toLogits, logits, vocabulary } = logitsOf(forward)
   const graphs = planned(forward)
   const parameters = Float64Array.from(model.parameters)
-  const gradients = new Float64Array(parameters.length)
+  const frozen = frozenSize(model)
+  const training = parameters.subarray(frozen)
+  const gradients = new Float64Array(training.length)
   const m = Float64Array.from(options.optimiser?.m ?? gradients)
   const v = Float64Array.from(options.optimiser?.v ?? gradients)
   let updates = options.optimiser?.updates ?? 0
   const places = new Map(placesOf(model).map((each) => [each.name, each]))
+  const trainedPlaces = placesOf(trainedOf(model))
   const place = (weight: Input) => {
     const found = places.get(weight.name)
     if (found === undefined) throw new Error(`the model has no tensor "${weight.name}"`)
@@ -81,9 +84,9 @@ const open: Backend["open"] = async (model, options) => {
         if (input.source.kind === "cotangent") environment.set(input, floats([sizes.N], coefficients))
       }
       run(backwards.graph, environment, backwards.graph.outputs, sizes)
-      weights.forEach((weight, i) => {
+      trained.forEach((weight, i) => {
         const { data } = environment.get(backwards.graph.outputs[i]!)!
-        const { from } = place(weight)
+        const from = place(weight).from - frozen
         for (let j = 0; j < data.length; j++) gradients[from + j] = gradients[from + j]! + data[j]!
       })
     },
@@ -91,9 +94,9 @@ const open: Backend["open"] = async (model, options) => {
       const gradNorm = normOf(gradients)
       const factor = clipFactor(gradNorm, update)
       updates += 1
-      for (const { from, shape, size } of places.values()) {
+      for (const { from, shape, size } of trainedPlaces) {
         const settings = decays(shape) ? update : { ...update, weightDecay: 0 }
-        adamW(parameters, gradients, { m, v }, settings, { factor, from, to: from + size, updates })
+        adamW(training, gradients, { m, v }, settings, { factor, from, to: from + size, updates })
       }
       gradients.fill(0)
       return { gradNorm, clipped: factor < 1 }

@@ -5,7 +5,7 @@ import type { Tensor as TfTensor } from "@tensorflow/tfjs-core"
 import type { ModelState, OptimiserState, Update } from "../Engine.ts"
 import type { Value } from "../Graph.ts"
 import { adamW, clipFactor, decays, normOf } from "../optimiser.ts"
-import { placesOf } from "../places.ts"
+import { frozenSize, placesOf, trainedOf } from "../places.ts"
 import { floats, type Tensor, type Tf } from "./Lowering.ts"
 
 export interface Parameters {
@@ -23,10 +23,12 @@ export interface Parameters {
 export const parametersOf = (
   tf: Tf,
   model: ModelState,
-  wanted: ReadonlyArray<Value>,
+  wanted: { readonly weights: ReadonlyArray<Value>; readonly trained: ReadonlyArray<Value> },
   optimiser: OptimiserState | undefined
 ): Parameters => {
-  const count = model.parameters.length
+  const frozen = frozenSize(model)
+  const count = model.parameters.length - frozen
+  const trainedPlaces = placesOf(trainedOf(model))
   const places = new Map(placesOf(model).map((place) => [place.name, place]))
   const placeOf = ({ name }: Value) => {
     const found = places.get(name)
@@ -34,21 +36,22 @@ export const parametersOf = (
     return found
   }
   const parameters = Float32Array.from(model.parameters)
+  const training = parameters.subarray(frozen)
   // Absent until the first update: scoring needs none.
   let m = optimiser === undefined ? undefined : Float32Array.from(optimiser.m)
   let v = optimiser === undefined ? undefined : Float32Array.from(optimiser.v)
   let updates = optimiser?.updates ?? 0
-  const upload = (): ReadonlyMap<Value, Tensor> =>
-    new Map(
-      tf.tidy(() => {
-        const made = wanted.map((value) => {
-          const { from, shape, size } = placeOf(value)
-          return tf.keep(tf.tensor(parameters.subarray(from, from + size), [...shape], "float32"))
-        })
-        return made
-      }).map((tensor, i) => [wanted[i]!, floats(tensor)])
-    )
-  let weights = upload()
+  const upload = (values: ReadonlyArray<Value>): ReadonlyArray<readonly [Value, Tensor]> =>
+    tf.tidy(() => {
+      const made = values.map((value) => {
+        const { from, shape, size } = placeOf(value)
+        return tf.keep(tf.tensor(parameters.subarray(from, from + size), [...shape], "float32"))
+      })
+      return made
+    }).map((tensor, i) => [values[i]!, floats(tensor)])
+  const kept = upload(wanted.weights.filter((value) => !wanted.trained.includes(value)))
+  let moving = upload(wanted.trained)
+  let weights = new Map([...kept, ...moving])
   const sums = new Map<Value, TfTensor>()
   const free = (tensors: Iterable<Tensor>) => {
     for (const { held } of tensors) tf.dispose([...held])
@@ -59,7 +62,7 @@ export const parametersOf = (
   }
   const gradients = () => {
     const flat = new Float32Array(count)
-    for (const [weight, sum] of sums) flat.set(sum.dataSync(), placeOf(weight).from)
+    for (const [weight, sum] of sums) flat.set(sum.dataSync(), placeOf(weight).from - frozen)
     return flat
   }
   return {
@@ -78,12 +81,13 @@ export const parametersOf = (
       const factor = clipFactor(gradNorm, update)
       const state = { m: m ??= new Float32Array(count), v: v ??= new Float32Array(count) }
       updates += 1
-      for (const { from, shape, size } of places.values()) {
+      for (const { from, shape, size } of trainedPlaces) {
         const settings = decays(shape) ? update : { ...update, weightDecay: 0 }
-        adamW(parameters, flat, state, settings, { factor, from, to: from + size, updates })
+        adamW(training, flat, state, settings, { factor, from, to: from + size, updates })
       }
-      free(weights.values())
-      weights = upload()
+      free(moving.map(([, tensor]) => tensor))
+      moving = upload(wanted.trained)
+      weights = new Map([...kept, ...moving])
       return { gradNorm, clipped: factor < 1 }
     },
     read: () => parameters.slice(),

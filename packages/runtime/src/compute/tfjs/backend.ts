@@ -2,7 +2,7 @@
 import { decodeOf } from "../../generation/decode.ts"
 import { generate } from "../../generation/generate.ts"
 import { logitsOf } from "../../generation/logits.ts"
-import { loadedArchitecture } from "../../model/families.ts"
+import { forwardOf } from "../../model/families.ts"
 import type { Backend, BackendModule, BackendSession } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
 import { planned } from "../footprint.ts"
@@ -17,11 +17,11 @@ import { parametersOf } from "./Parameters.ts"
 import { rotaryTables, type Run, startRun } from "./Run.ts"
 
 const opened = (tf: Tf): Backend["open"] => async (model, options) => {
-  const network = loadedArchitecture(model.config).forward()
-  const { graph, logProb, weights } = network
+  const network = forwardOf(model)
+  const { graph, logProb, trained = [], weights } = network
   const { graph: toLogits, logits, vocabulary } = logitsOf(network)
   const graphs = planned(network)
-  const parameters = parametersOf(tf, model, weights, options.optimiser)
+  const parameters = parametersOf(tf, model, { weights, trained }, options.optimiser)
   const tables = rotaryTables(tf)
   let saved: { readonly run: Run; readonly backwards: Gradient } | undefined
   const forget = () => {
@@ -60,7 +60,7 @@ const opened = (tf: Tf): Backend["open"] => async (model, options) => {
     backward: async (coefficients) => {
       if (saved === undefined) throw new Error("backward without a forward before it")
       const { backwards: { graph }, run } = saved
-      const weightOf = new Map(graph.outputs.map((gradient, i) => [gradient, weights[i]!]))
+      const weightOf = new Map(graph.outputs.map((gradient, i) => [gradient, trained[i]!]))
       try {
         for (const input of graph.inputs) {
           if (input.source.kind === "cotangent") run.setCotangent(input, coefficients)

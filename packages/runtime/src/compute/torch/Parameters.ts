@@ -3,7 +3,7 @@ import type { Precision } from "@penchant/dsl/Recipe"
 import type { ModelState, OptimiserState, Update } from "../Engine.ts"
 import type { Value } from "../Graph.ts"
 import { decays } from "../optimiser.ts"
-import { placesOf } from "../places.ts"
+import { placesOf, trainedOf } from "../places.ts"
 import { floats, type Tensor } from "./Lowering.ts"
 import { fullMaster, splitMaster } from "./master.ts"
 import type { Handle } from "./native.ts"
@@ -11,7 +11,7 @@ import type { Torch } from "./Torch.ts"
 
 export interface Parameters {
   readonly weights: ReadonlyMap<Value, Tensor>
-  /** Views of the flat gradient, by weight. */
+  /** Views of the flat gradient, by weight that is trained. */
   readonly gradients: ReadonlyMap<Value, Handle>
   readonly update: (update: Update) => { readonly gradNorm: number; readonly clipped: boolean }
   readonly zeroGradients: () => void
@@ -31,8 +31,10 @@ export const parametersOf = (
     readonly precision?: Precision | undefined
   }
 ): Parameters => {
-  const count = model.parameters.length
-  const places = placesOf(model)
+  const trained = trainedOf(model)
+  const frozen = model.parameters.length - trained.parameters.length
+  const count = trained.parameters.length
+  const places = placesOf(trained)
   const owned: Array<Handle> = []
   const hold = (make: () => Handle): Handle => {
     const made = torch.scope((keep) => keep(make()))
@@ -40,7 +42,15 @@ export const parametersOf = (
     return made
   }
   try {
-    const master = masters[precision](torch, hold, model.parameters)
+    const master = masters[precision](torch, hold, trained.parameters)
+    const still = placesOf(model).slice(0, model.frozen ?? 0).map(({ from, name, shape, size }) => {
+      const upload = () => torch.upload(model.parameters.subarray(from, from + size), shape)
+      const { bfloat16 } = torch.native.dtypes
+      return [
+        name,
+        floats(hold(() => precision === "bfloat16" ? torch.cast(upload(), bfloat16) : upload()), shape)
+      ] as const
+    })
     const m = hold(() => optimiser === undefined ? torch.zeros([count]) : torch.upload(optimiser.m, [count]))
     const v = hold(() => optimiser === undefined ? torch.zeros([count]) : torch.upload(optimiser.v, [count]))
     const viewsOf = (whole: Handle) =>
@@ -48,21 +58,24 @@ export const parametersOf = (
         hold(() => torch.call("view", torch.call("narrow", whole, 0, from, size), shape))
       )
     const views = { weights: viewsOf(master.weights), gradients: viewsOf(master.gradients) }
-    const placeOf = (value: Value): number => {
-      const at = places.findIndex(({ name }) => name === value.name)
-      if (at === -1) throw new Error(`the model has no tensor "${value.name}"`)
-      return at
+    const indices = new Map(places.map(({ name }, i) => [name, i]))
+    const others = new Map(still)
+    const weightOf = (value: Value): Tensor => {
+      const at = indices.get(value.name)
+      const found = at === undefined ? others.get(value.name) : floats(views.weights[at]!, places[at]!.shape)
+      if (found === undefined) throw new Error(`the model has no tensor "${value.name}"`)
+      return found
     }
     const decayed = places.filter(({ shape }) => decays(shape))
     const spared = places.filter(({ shape }) => !decays(shape))
     let updates = optimiser?.updates ?? 0
     const zeroGradients = () => torch.native.fill(master.gradients, 0)
     return {
-      weights: new Map(wanted.map((value) => {
-        const i = placeOf(value)
-        return [value, floats(views.weights[i]!, places[i]!.shape)]
+      weights: new Map(wanted.map((value) => [value, weightOf(value)])),
+      gradients: new Map(wanted.flatMap((value) => {
+        const at = indices.get(value.name)
+        return at === undefined ? [] : [[value, views.gradients[at]!]]
       })),
-      gradients: new Map(wanted.map((value) => [value, views.gradients[placeOf(value)]!])),
       update: ({ maxGradNorm, weightDecay, ...settings }) =>
         torch.scope(() => {
           const number = (value: number) => torch.upload(Float32Array.of(value), [1])
@@ -79,7 +92,13 @@ export const parametersOf = (
           return { gradNorm, clipped: maxGradNorm > 0 && gradNorm + 1e-6 > maxGradNorm }
         }),
       zeroGradients,
-      read: (what) => what === "weights" ? master.read() : torch.download(master.gradients, count),
+      read: (what) => {
+        if (what === "gradients") return torch.download(master.gradients, count)
+        if (frozen === 0) return master.read()
+        const whole = Float32Array.from(model.parameters)
+        whole.set(master.read(), frozen)
+        return whole
+      },
       optimiser: () => ({ m: torch.download(m, count), v: torch.download(v, count), updates }),
       close: () => torch.free(owned)
     }

@@ -3,7 +3,7 @@
 import * as fs from "node:fs"
 import { decodeOf } from "../../generation/decode.ts"
 import { generate } from "../../generation/generate.ts"
-import { loadedArchitecture } from "../../model/families.ts"
+import { forwardOf } from "../../model/families.ts"
 import { type Backend, type BackendModule, type BackendSession, DeviceLost, NoRoom } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
 import type { DeviceState } from "../Engine.ts"
@@ -66,14 +66,14 @@ const stateOf = (torch: Torch, index: number): () => Promise<DeviceState> => {
 }
 
 const opened = (torch: Torch): Backend["open"] => async (model, options) => {
-  const network = loadedArchitecture(model.config).forward()
-  const { graph, logProb, weights } = network
+  const network = forwardOf(model)
+  const { graph, logProb, trained = [], weights } = network
   const graphs = planned(network)
   const narrow = options.precision === "bfloat16" ? narrowed(torch) : torch
   const parameters = guarded(() => parametersOf(torch, model, weights, options))
   const tables = tablesOf(torch)
   const into = new Map<Value, bigint>()
-  weights.forEach((weight, i) => into.set(graphs.plain.graph.outputs[i]!, parameters.gradients.get(weight)!))
+  trained.forEach((weight, i) => into.set(graphs.plain.graph.outputs[i]!, parameters.gradients.get(weight)!))
   let saved: { readonly run: Run; readonly backwards: Gradient } | undefined
   const forget = () => {
     saved?.run.close()
