@@ -287,3 +287,24 @@ compare(study("scores", grid({ seed: [0] }), () => evaluate(base, [accuracyBy("l
 })
 // @ts-expect-error a reference of another tokenizer
 evaluate(base, [sequenceKl(test, { reference: gpt2, maxTokens: 16 })])
+
+// 11. the Hub
+const Scored = Schema.Struct({
+  prompt: Schema.String,
+  chosen: Schema.String,
+  rejected: Schema.String,
+  margin: Schema.Finite
+})
+const scored = Dataset.hub("org/mine", { split: "train", row: Scored })
+normalise.plain(scored, { columns: ["margin"] })
+normalise.plain(Dataset.hub("trl-lib/tldr-preference", { split: "train" }))
+// @ts-expect-error no such column
+normalise.plain(scored, { columns: ["margins"] })
+// @ts-expect-error rows that nobody has described
+normalise.plain(Dataset.hub("org/mine", { split: "train" }))
+// @ts-expect-error misspelt option
+Dataset.hub("org/mine", { split: "train", revison: "v1" })
+// @ts-expect-error a split is due
+Dataset.hub("org/mine", {})
+// @ts-expect-error misspelt option
+Model.hub("org/mine", { revison: "v1" })

@@ -12,6 +12,7 @@ import { defaultEngine } from "../compute/defaultEngine.ts"
 import { Engine } from "../compute/Engine.ts"
 import { layer } from "../compute/Engines.ts"
 import { choose } from "../compute/tfjs/choice.ts"
+import { type HubSettings, settingsOf } from "../hub/Settings.ts"
 import { homeDirectory } from "../platform/home.ts"
 import { json, print, printJson } from "./output.ts"
 import { version } from "./version.ts"
@@ -97,6 +98,14 @@ const writable = (home: string): Check => {
   }
 }
 
+const hub = ({ cache, endpoint, offline, token }: HubSettings): Check => ({
+  name: "Hugging Face Hub",
+  ok: true,
+  found: `${endpoint}, ${token === undefined ? "no token" : "with a token"}${
+    offline ? ", offline" : ""
+  }, cache ${cache}`
+})
+
 export const doctor = Command.make("doctor", { json }, ({ json }) =>
   Effect.gen(function*() {
     const node = process.versions.node
@@ -123,6 +132,7 @@ export const doctor = Command.make("doctor", { json }, ({ json }) =>
         found: `${memory.toFixed(1)} GiB, ${(os.freemem() / 2 ** 30).toFixed(1)} free`
       },
       writable(homeDirectory()),
+      hub(settingsOf(process.env)),
       ...engines,
       ...preferred(),
       { name: "default engine", ok: true, found: yield* Effect.promise(defaultEngine) }

@@ -121,7 +121,7 @@ const present = (hub: Hub, repo: Repo, file: RemoteFile) => {
   const at = blobPath(hub.settings.cache, repo, file.oid)
   return Effect.tryPromise({
     try: (signal) =>
-      digestsOf(at, signal).then(
+      digestsOf(at, file.oid, signal).then(
         (digests) => isOf(digests, file) ? digests : undefined,
         (cause: NodeJS.ErrnoException) => {
           if (cause.code === "ENOENT") return undefined
@@ -170,7 +170,10 @@ export const fetchBlob = Effect.fn("fetchBlob")(
         ranges = file.size
         continue
       }
-      const digests = yield* Effect.tryPromise({ try: (signal) => digestsOf(partialPath(blob), signal), catch: disk })
+      const digests = yield* Effect.tryPromise({
+        try: (signal) => digestsOf(partialPath(blob), file.oid, signal),
+        catch: disk
+      })
       if (isOf(digests, file)) {
         yield* Effect.tryPromise({ try: () => promote(blob), catch: disk })
         return digests

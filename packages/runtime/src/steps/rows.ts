@@ -39,7 +39,9 @@ export const rows: Implementation = {
     switch (parameters.from) {
       case "hub": {
         const fetched = yield* fetchLocked(job.label, job.step.sources["hub"]!)
-        return yield* rowsOfFiles(job, () => Promise.resolve(fetched.map(({ at }) => at)))
+        // By name: the order of lines in the lock is no part of the step's identity.
+        const files = fetched.toSorted((a, b) => (a.path < b.path ? -1 : 1)).map(({ at }) => at)
+        return yield* rowsOfFiles(job, () => Promise.resolve(files))
       }
       case "file":
         return yield* rowsOfFiles(job, () => Promise.resolve([job.step.sources["file"]!]))

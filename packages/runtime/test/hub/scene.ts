@@ -45,8 +45,6 @@ export const scene = (options: FakeOptions = {}) =>
       const cache = path.join(directory, "hub")
       const settings: HubSettings = {
         ...settingsOf({ HOME: directory, HF_ENDPOINT: fake.endpoint, HF_HUB_CACHE: cache }),
-        answerTimeout: 150,
-        idleTimeout: 150,
         rangeBytes: 4096
       }
       const made = (over: Partial<HubSettings>): Hub => makeHub({ ...settings, ...over })

@@ -95,7 +95,7 @@ describe("hub settings", () => {
           })
       )
       const httpProxy = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
-      const hub = made({ proxies: { httpProxy, httpsProxy: "", noProxy: "127.0.0.1" }, answerTimeout: 5000 })
+      const hub = made({ proxies: { httpProxy, httpsProxy: "", noProxy: "127.0.0.1" } })
       yield* fetchAll(hub, "models/o/m")
       assert.deepStrictEqual([...new Set(asked)], ["localhost"])
     }).pipe(Effect.scoped))
