@@ -20,6 +20,8 @@ import { version } from "./version.ts"
 interface Check {
   readonly name: string
   readonly ok: boolean
+  /** Nothing is wrong without it. */
+  readonly optional?: true
   readonly found: string
   /** More about it, a line each. */
   readonly details?: ReadonlyArray<string>
@@ -58,6 +60,7 @@ const engine = (name: EngineName): Effect.Effect<Check> =>
     return {
       name: `engine ${name}`,
       ok: false,
+      ...(name === "torch" ? { optional: true as const } : {}),
       found: Cause.pretty(exit.cause).split("\n")[0]!,
       remedy: remedies[name]
     }
@@ -69,6 +72,7 @@ const preferred = (): ReadonlyArray<Check> => {
   return "problem" in choice ? [] : choice.refused.map(({ backend, problem, remedy }) => ({
     name: `tfjs ${backend}`,
     ok: false,
+    optional: true,
     found: problem,
     remedy: `only for --engine tfjs: ${remedy}`
   }))
@@ -138,8 +142,8 @@ export const doctor = Command.make("doctor", { json }, ({ json }) =>
       { name: "default engine", ok: true, found: yield* Effect.promise(defaultEngine) }
     ]
     if (json) return printJson(checks)
-    for (const { details = [], found, name, ok, remedy } of checks) {
-      print(`${ok ? "✓" : "✗"} ${name.padEnd(18)} ${found}`)
+    for (const { details = [], found, name, ok, optional = false, remedy } of checks) {
+      print(`${ok ? "✓" : optional ? "·" : "✗"} ${name.padEnd(18)} ${found}`)
       for (const line of details) print(`  ${"".padEnd(18)} ${line}`)
       if (remedy !== undefined) print(`  ${"".padEnd(18)} → ${remedy}`)
     }
