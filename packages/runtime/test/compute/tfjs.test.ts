@@ -1,6 +1,8 @@
 // The tfjs engine on its wasm backend: what every float32 engine must do, each operation and its gradient against the
 // reference kernels, the same bits in every run, and what it frees.
 import { assert, describe, it } from "@effect/vitest"
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm"
+import { NoRoom } from "../../src/compute/Backend.ts"
 import type { Batch } from "../../src/compute/Batch.ts"
 import { gradient } from "../../src/compute/gradient.ts"
 import { builder, type Graph, type Input, type Value } from "../../src/compute/Graph.ts"
@@ -8,6 +10,7 @@ import { type Environment, run, tableOf } from "../../src/compute/reference/run.
 import { floats as exact, ints } from "../../src/compute/reference/Tensor.ts"
 import { start } from "../../src/compute/tfjs/backend.ts"
 import { type Choice, choose } from "../../src/compute/tfjs/choice.ts"
+import { moduleOf } from "../../src/compute/tfjs/heap.ts"
 import { load } from "../../src/compute/tfjs/load.ts"
 import { floats, type Tensor } from "../../src/compute/tfjs/Lowering.ts"
 import { rotaryTables, startRun } from "../../src/compute/tfjs/Run.ts"
@@ -125,5 +128,29 @@ describe("a session", () => {
     }
     assert.isAbove(largest(results[0]!.gradients), 1)
     assert.deepStrictEqual(results[1], results[0])
+  })
+
+  it("says that there is no room, frees what the run made, and goes on when there is", async () => {
+    const wasm = moduleOf(tf.backend() as BackendWasm)
+    const batch = batchOf(pairs(readJson(new URL("training.json", references)).training_pairs).slice(0, 2))
+    const session = await backend.open(modelOf(stories), {})
+    const expected = await session.score(batch)
+    const before = tf.memory().numTensors
+    // Takes all that wasm can address; nothing is written, so that the machine gives hardly any of it.
+    const taken: Array<number> = []
+    for (let size = 2 ** 28; size >= 2 ** 16; size /= 2) {
+      try {
+        for (;;) taken.push(wasm._malloc(size))
+      } catch (error) {
+        assert.instanceOf(error, NoRoom)
+      }
+    }
+    const refused = await session.forward(batch).then(() => "ran", (error: unknown) => error)
+    assert.instanceOf(refused, NoRoom)
+    assert.strictEqual(refused.room.totalBytes, 2 ** 32)
+    assert.strictEqual(tf.memory().numTensors, before)
+    for (const at of taken) wasm._free(at)
+    assert.deepStrictEqual(await session.score(batch), expected)
+    await session.close()
   })
 })

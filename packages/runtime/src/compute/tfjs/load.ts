@@ -7,11 +7,12 @@ import { registerProducts } from "./products.ts"
 
 const require = createRequire(import.meta.url)
 
-/** The native packages call two functions that Node 23 removed from its own `util`, so they are put back before. */
+/** The native packages call two functions of `util` that Node 23 removed or deprecated, so they are put there first. */
 export const loadNative = (folder: string): Tf => {
-  const removed = require("node:util") as { -readonly [F in "isArray" | "isNullOrUndefined"]?: (x: unknown) => boolean }
-  removed.isArray ??= Array.isArray
-  removed.isNullOrUndefined ??= (x) => x === null || x === undefined
+  Object.assign(require("node:util"), {
+    isArray: Array.isArray,
+    isNullOrUndefined: (x: unknown) => x === null || x === undefined
+  })
   return require(folder) as Tf
 }
 

@@ -3,6 +3,7 @@
 // batch is XNNPACK once per matrix, on views of the operands' memory.
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm"
 import type { TensorInfo } from "@tensorflow/tfjs-core"
+import { guardHeap, moduleOf } from "./heap.ts"
 import type { Tf } from "./Lowering.ts"
 
 interface Product {
@@ -11,21 +12,12 @@ interface Product {
   readonly attrs: { readonly transposeA: boolean; readonly transposeB: boolean }
 }
 
-/** What every module of emscripten has, and the package's types leave out. */
-interface Emscripten {
-  readonly cwrap: (
-    name: string,
-    returns: null,
-    takes: ReadonlyArray<"number" | "array">
-  ) => (...args: ReadonlyArray<number | Uint8Array>) => void
-}
-
 const bytesOf = (shape: ReadonlyArray<number>): Uint8Array => new Uint8Array(Int32Array.from(shape).buffer)
 
 export const registerProducts = (tf: Tf): void => {
   const backend = tf.backend() as BackendWasm
   const { kernelFunc: transpose } = tf.getKernel("Transpose", "wasm")
-  const multiply = (backend.wasm as unknown as Emscripten).cwrap("BatchMatMul", null, [
+  const multiply = moduleOf(backend).cwrap("BatchMatMul", null, [
     "number",
     "array",
     "number",
@@ -49,39 +41,52 @@ export const registerProducts = (tf: Tf): void => {
     number
   ]
   const { disposeData, registerTensor } = backend.wasm.tfjs
+  const heap = guardHeap(backend)
+  const { util } = tf
 
-  const product = ({ attrs: { transposeA, transposeB }, inputs }: Product): TensorInfo => {
-    const a = transposeA ? turned(inputs.a) : inputs.a
-    const b = transposeB ? turned(inputs.b) : inputs.b
+  /** a [..., m, k], b [..., k, n] -> out [..., m, n] */
+  const into = (out: TensorInfo, a: TensorInfo, b: TensorInfo): void => {
     const [m, k] = a.shape.slice(-2) as [number, number]
     const n = b.shape.at(-1)!
-    const outer = a.shape.slice(0, -2)
-    const count = outer.reduce((x, y) => x * y, 1)
-    const out = backend.makeOutput([...outer, m, n], "float32")
+    const count = util.sizeFromShape(a.shape.slice(0, -2))
     const shapeA = bytesOf([1, m, k])
     const shapeB = bytesOf([1, k, n])
-    // By its own name a second operand is packed once for as long as it lives: weights.
-    if (count === 1) multiply(idOf(a), shapeA, 3, idOf(b), shapeB, 3, 0, 0, idOf(out))
-    else {
-      const [fromA, fromB, to] = [a, b, out].map(({ dataId }) => backend.getMemoryOffset(dataId)) as [
-        number,
-        number,
-        number
-      ]
-      const view = (id: number, size: number, at: number) => {
-        disposeData(id)
-        registerTensor(id, size, at)
-      }
-      for (let i = 0; i < count; i++) {
-        view(viewA, m * k, fromA + 4 * i * m * k)
-        view(viewB, k * n, fromB + 4 * i * k * n)
-        view(viewOut, m * n, to + 4 * i * m * n)
-        multiply(viewA, shapeA, 3, viewB, shapeB, 3, 0, 0, viewOut)
-      }
+    // XNNPACK packs the second operand, eight columns at a time.
+    heap.need(4 * (k + 1) * (n + 8))
+    // By its own name it is packed once for as long as it lives: weights.
+    if (count === 1) return multiply(idOf(a), shapeA, 3, idOf(b), shapeB, 3, 0, 0, idOf(out))
+    const [fromA, fromB, to] = [a, b, out].map(({ dataId }) => backend.getMemoryOffset(dataId)) as [
+      number,
+      number,
+      number
+    ]
+    const view = (id: number, size: number, at: number) => {
+      disposeData(id)
+      registerTensor(id, size, at)
     }
-    if (transposeA) backend.disposeData(a.dataId)
-    if (transposeB) backend.disposeData(b.dataId)
-    return out
+    for (let i = 0; i < count; i++) {
+      view(viewA, m * k, fromA + 4 * i * m * k)
+      view(viewB, k * n, fromB + 4 * i * k * n)
+      view(viewOut, m * n, to + 4 * i * m * n)
+      multiply(viewA, shapeA, 3, viewB, shapeB, 3, 0, 0, viewOut)
+    }
+  }
+  const product = ({ attrs: { transposeA, transposeB }, inputs }: Product): TensorInfo => {
+    const made: Array<TensorInfo> = []
+    const keep = (x: TensorInfo): TensorInfo => {
+      made.push(x)
+      return x
+    }
+    try {
+      const a = transposeA ? keep(turned(inputs.a)) : inputs.a
+      const b = transposeB ? keep(turned(inputs.b)) : inputs.b
+      const out = keep(backend.makeOutput([...a.shape.slice(0, -1), b.shape.at(-1)!], "float32"))
+      into(out, a, b)
+      made.pop()
+      return out
+    } finally {
+      for (const { dataId } of made) backend.disposeData(dataId)
+    }
   }
   tf.unregisterKernel("BatchMatMul", "wasm")
   tf.registerKernel({
