@@ -46,10 +46,7 @@ const versionOf = (folder: string): string =>
   (JSON.parse(fs.readFileSync(path.join(folder, "package.json"), "utf8")) as { readonly version: string }).version
 
 /** What the process that tries a binding prints. */
-export interface Tried {
-  readonly tensorflow: string
-  readonly gpu: boolean
-}
+export type Tried = { readonly tensorflow: string; readonly gpu: boolean } | { readonly problem: string }
 
 const probe = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./probe.ts" : "./probe.js", import.meta.url))
 const build = "build its binding against an installed TensorFlow, docs/tfjs.md says how"
@@ -65,26 +62,28 @@ const tryNative = (backend: Exclude<BackendName, "wasm">): Choice | Refused => {
   const built = fs.existsSync(bindings)
     && fs.readdirSync(bindings).some((level) => fs.existsSync(path.join(bindings, level, "tfjs_binding.node")))
   if (!built) return refuse(`${name} is installed without its native binding`, build)
-  const { signal, status, stderr, stdout } = spawnSync(process.execPath, [probe, folder], {
+  // TensorFlow greets on stderr; set here, in the main thread, it holds for the process and the engine's thread too.
+  process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "3"
+  const { signal, status, stdout } = spawnSync(process.execPath, [probe, folder], {
     encoding: "utf8",
-    timeout: 120_000,
-    env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: "3" }
+    timeout: 120_000
   })
-  if (status !== 0) {
-    const said = stderr.split("\n").find((line) => /error|cannot/i.test(line)) ?? signal ?? `exit code ${status}`
-    const cuda = /lib(cuda|cudart|cudnn|cublas)\S*/.exec(stderr)?.[0]
+  const found: Tried = status === 0
+    ? JSON.parse(stdout.trim().split("\n").at(-1)!)
+    : { problem: `the process that tried it ended with ${signal ?? `code ${status}`}` }
+  if ("problem" in found) {
+    const cuda = /lib(cuda|cudart|cudnn|cublas)[\w.]*/.exec(found.problem)?.[0]
     return refuse(
-      `${name} does not load: ${said.trim()}`,
+      `${name} does not load: ${found.problem}`,
       cuda === undefined
         ? build
         : `it needs ${cuda}: the published binding is made for CUDA 11.2 and cuDNN 8.1; install those, or ${build}`
     )
   }
-  const { gpu, tensorflow } = JSON.parse(stdout.trim().split("\n").at(-1)!) as Tried
   return {
     backend,
     folder,
-    version: `${versionOf(folder)} ${backend} TensorFlow ${tensorflow} ${gpu ? "gpu" : "cpu"}`,
+    version: `${versionOf(folder)} ${backend} TensorFlow ${found.tensorflow} ${found.gpu ? "gpu" : "cpu"}`,
     refused: []
   }
 }

@@ -2,9 +2,16 @@
 import type { Tried } from "./choice.ts"
 import { loadNative } from "./load.ts"
 
-const { binding, isUsingGpuDevice } = loadNative(process.argv[2]!).backend() as unknown as {
-  readonly binding: { readonly TF_Version: string }
-  readonly isUsingGpuDevice: boolean
+const attempt = (folder: string): Tried => {
+  try {
+    const { binding, isUsingGpuDevice } = loadNative(folder).backend() as unknown as {
+      readonly binding: { readonly TF_Version: string }
+      readonly isUsingGpuDevice: boolean
+    }
+    return { tensorflow: binding.TF_Version, gpu: isUsingGpuDevice }
+  } catch (error) {
+    return { problem: (error instanceof Error ? error.message : String(error)).split("\n")[0]! }
+  }
 }
-const tried: Tried = { tensorflow: binding.TF_Version, gpu: isUsingGpuDevice }
-console.log(JSON.stringify(tried))
+
+console.log(JSON.stringify(attempt(process.argv[2]!)))
