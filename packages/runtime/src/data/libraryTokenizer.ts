@@ -12,12 +12,40 @@ export interface LibraryModel {
   }
   /** Token of each id. */
   readonly vocab: ReadonlyArray<string>
+  readonly tokens_to_ids: ReadonlyMap<string, number>
+  readonly unk_token_id?: number | undefined
+  readonly fuse_unk: boolean
   /** Words to tokens, each word by itself. */
   encode: (words: ReadonlyArray<string>) => Array<string>
 }
 
+/** A step that cuts text into words; a function with fields. One that spells bytes has `byte_encoder`. */
+export interface LibraryPreTokenizer {
+  readonly tokenizers?: ReadonlyArray<LibraryPreTokenizer | null>
+  readonly pre_tokenize: (words: ReadonlyArray<string>, options: object) => ReadonlyArray<string>
+  readonly byte_encoder?: Readonly<Record<number, string>>
+  readonly add_prefix_space?: boolean
+  readonly use_regex?: boolean
+  readonly pattern?: RegExp
+}
+
+interface LibraryAddedToken {
+  readonly id: number
+  readonly lstrip: boolean
+  readonly rstrip: boolean
+}
+
 export interface LibraryTokenizer {
   readonly model: LibraryModel
+  readonly normalizer: ((text: string) => string) | null
+  readonly pre_tokenizer: LibraryPreTokenizer | null
+  readonly added_tokens: ReadonlyArray<LibraryAddedToken>
+  readonly added_tokens_map: ReadonlyMap<string, LibraryAddedToken>
+  /** Cut a text at the added tokens that are found before it is normalised, and after. */
+  readonly splitter_unnormalized: { readonly split: (text: string) => ReadonlyArray<string> }
+  readonly splitter_normalized: { readonly split: (text: string) => ReadonlyArray<string> }
+  readonly remove_space?: boolean
+  readonly do_lowercase_and_remove_accent?: boolean
   readonly encode: (text: string, options: { readonly add_special_tokens: boolean }) => {
     /** Undefined where a piece is not in the vocabulary and there is no unknown token. */
     readonly ids: ReadonlyArray<number | undefined>

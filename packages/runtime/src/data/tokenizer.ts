@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
+import { byteLevelEncoder } from "./byteLevelEncoder.ts"
 import { type ChatTemplate, chatTemplate } from "./chatTemplate.ts"
 import { jsonFault } from "./jsonFault.ts"
 import { type LibraryTokenizer, libraryTokenizer } from "./libraryTokenizer.ts"
@@ -149,8 +150,11 @@ const build = (
       for (const [id, token] of library.get_added_tokens_decoder()) if (token.special) special.add(id)
       for (const id of [bos, eos]) if (id !== undefined) special.add(id)
       let template: Result.Result<ChatTemplate, BadFile> | undefined
+      const plainly = byteLevelEncoder(library)
       const encode = (text: string, add: boolean): Array<number> =>
-        library.encode(text, { add_special_tokens: add }).ids.map((id) => id ?? -1)
+        plainly !== undefined && !add
+          ? plainly(text)
+          : library.encode(text, { add_special_tokens: add }).ids.map((id) => id ?? -1)
       const addsBos = bos !== undefined && encode("a", true)[0] === bos
       const tokenizer: Tokenizer = {
         directory,

@@ -1,11 +1,12 @@
 // Every reference tokenizer, id for id, and SentencePiece models in particular.
+import { Tokenizer as Library } from "@huggingface/tokenizers"
 import { loadTokenizer } from "@penchant/runtime/data/tokenizer"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "vitest"
-import { reference } from "./hh.ts"
+import { normalised, reference } from "./hh.ts"
 import { tokenizerFolders, type TokenizerName } from "./tokenizerFolders.ts"
 
 const { directory, folders } = tokenizerFolders()
@@ -42,6 +43,52 @@ describe("reference vectors", () => {
   })
 
   it("are of all six", () => assert.strictEqual(names.length, 6))
+})
+
+describe("byte-level words", () => {
+  const json = (folder: string, file: string): Record<string, unknown> =>
+    JSON.parse(readFileSync(join(folder, file), "utf8"))
+  const texts = normalised.pairs.slice(0, 40).flatMap(({ chosen, prompt }) => [
+    String(prompt),
+    `${String(chosen)}<|endoftext|>  \u{1f600}e\u0301${" ".repeat(30)}x\n\n 12345`
+  ]).concat(vectors.map(({ text }) => text))
+
+  /** How many ids there are, all of them the library's. */
+  const same = async (folder: string): Promise<number> => {
+    let count = 0
+
+    const plain = new Library(json(folder, "tokenizer.json"), json(folder, "tokenizer_config.json"))
+    const { encode } = await load(folder)
+    for (const text of texts) {
+      const expected = plain.encode(text, { add_special_tokens: false }).ids
+      assert.deepStrictEqual(encode(text, false), expected, text)
+      assert.deepStrictEqual(encode(text, false), expected, "a second time, from the map of words")
+      count += expected.length
+    }
+    return count
+  }
+
+  it.each(["gpt2", "pythia", "minimind"] as const)("of %s are the library's", async (name) => {
+    assert.isAbove(await same(folders[name]), 8000)
+  })
+
+  it("are the library's where several steps cut them, as in Llama 3 and Qwen", async () => {
+    const folder = join(directory, "sequence")
+    mkdirSync(folder)
+    const pattern =
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+    const steps = [
+      { type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false },
+      { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false }
+    ]
+    const tokenizer = {
+      ...json(folders.gpt2, "tokenizer.json"),
+      pre_tokenizer: { type: "Sequence", pretokenizers: steps }
+    }
+    writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(tokenizer))
+    copyFileSync(join(folders.gpt2, "tokenizer_config.json"), join(folder, "tokenizer_config.json"))
+    assert.isAbove(await same(folder), 8000)
+  })
 })
 
 describe("a SentencePiece model", () => {
