@@ -148,7 +148,9 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
       { concurrency: "unbounded", discard: true }
     ).pipe(Effect.ensuring(record.flush))
     const outcomes = session.graph.nodes.flatMap(({ planKey }) => record.outcomes.get(planKey) ?? [])
-    const outcomeOf = (step: AnyStep): Outcome | undefined => record.outcomes.get(session.graph.of(step).planKey)
+    const { graph } = session
+    const outcomeOf = (step: AnyStep): Outcome | undefined =>
+      graph.has(step) ? record.outcomes.get(graph.of(step).planKey) : undefined
     // Tidiness: whether it succeeds decides nothing.
     if (outcomes.some(({ status }) => status === "ran")) yield* Effect.ignore(sweep(home))
     return { outcomes, outcomeOf, failure: session.first } satisfies Report

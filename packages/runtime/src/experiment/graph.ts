@@ -110,6 +110,7 @@ export interface Graph {
   readonly nodes: ReadonlyArray<Node>
   readonly at: (planKey: string) => Node
   readonly of: (step: AnyStep) => Node
+  readonly has: (step: AnyStep) => boolean
 }
 
 /** `known` keeps nodes between calls, so that the points of a study do not encode what they share again. */
@@ -134,5 +135,10 @@ export const graph = (steps: ReadonlyArray<AnyStep>, facts: Facts, known: WeakMa
     }
   }
   const at = (planKey: string): Node => nodes.get(planKey)!
-  return { nodes: [...nodes.values()], at, of: (step) => at(byStep.get(step)!.planKey) }
+  return {
+    nodes: [...nodes.values()],
+    at,
+    of: (step) => at(byStep.get(step)!.planKey),
+    has: (step) => byStep.has(step)
+  }
 }

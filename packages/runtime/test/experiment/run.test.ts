@@ -57,6 +57,16 @@ describe("run", () => {
       })
     ))
 
+  it.effect("knows nothing of a step that was not asked for", () =>
+    withDirectory((home) =>
+      Effect.gen(function*() {
+        const { "study/dpo": dpo, "study/simpo": simpo } = pipeline()
+        const { report } = yield* runIn(home, { "study/dpo": dpo })
+        assert.strictEqual(report.outcomeOf(dpo)?.status, "ran")
+        assert.isUndefined(report.outcomeOf(simpo))
+      })
+    ))
+
   it.effect("runs exactly what depends on a changed parameter", () =>
     withDirectory((home) =>
       Effect.gen(function*() {
