@@ -40,12 +40,12 @@ export interface Study<out P, out K extends Kind, out E>
   readonly points: ReadonlyArray<{ readonly point: P; readonly label: string; readonly step: Step<K, E> }>
 }
 
-const value = (axis: string, at: unknown): string =>
-  isObjective(at)
-    ? labelOf(at)
-    : typeof at === "object" && at !== null && "name" in at
-    ? String(at.name)
-    : `${axis}=${at}`
+const value = (axis: string, at: unknown): string => {
+  if (isObjective(at)) return labelOf(at)
+  if (typeof at !== "object" || at === null || Array.isArray(at)) return `${axis}=${at}`
+  if ("name" in at) return String(at.name)
+  return Object.entries(at).map(([inner, each]) => value(`${axis}.${inner}`, each)).join(" ")
+}
 
 /** The label of a point: the objective with its non-default parameters, then the other axes, in the order of names. */
 const pointLabel = (point: object): string =>

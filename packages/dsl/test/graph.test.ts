@@ -73,6 +73,13 @@ describe("train", () => {
     assert.throws(() => recipe({ learningRate: -1 }), /learningRate/)
     assert.throws(() => recipe({ batchSize: 1.5 }), /batchSize/)
     assert.throws(() => recipe({ warmupRatio: 2 }), /warmupRatio/)
+    assert.throws(() => recipe({ lora: { rank: 0, alpha: 1 } }), /rank/)
+    assert.throws(() => recipe({ lora: { rank: 1, alpha: 1, targets: [] as unknown as [string] } }), /targets/)
+    assert.throws(() => recipe({ freeze: "model.*" as unknown as [string] }), /freeze/)
+    assert.deepStrictEqual(recipe({ lora: { rank: 4, alpha: 8 } }).lora, { rank: 4, alpha: 8, targets: "all-linear" })
+    // What is not asked for is no part of a run's identity.
+    assert.notProperty(recipe(), "lora")
+    assert.notProperty(recipe(), "freeze")
   })
 })
 
@@ -121,6 +128,14 @@ describe("study", () => {
       "dpo(beta=0.5) seed=1",
       "dpo(beta=0.5) seed=0"
     ])
+    // Groups of settings are told apart by what is in them.
+    assert.deepStrictEqual(
+      at({ lora: [{ rank: 4, alpha: 8 }, { rank: 8, alpha: 8, targets: ["q_proj", "v_proj"] }], seed: [0] }),
+      [
+        "lora.rank=4 lora.alpha=8 seed=0",
+        "lora.rank=8 lora.alpha=8 lora.targets=q_proj,v_proj seed=0"
+      ]
+    )
   })
 
   it("counts: a grid multiplies, a zip pairs", () => {

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { stepsOf } from "../experiment/graph.ts"
 import { StepMetrics } from "../training/StepMetrics.ts"
 import { comparisonData } from "./comparison.ts"
+import { settingsIn } from "./format.ts"
 import { gradientShare, objectiveData } from "./objective.ts"
 import type { DataRead, ReportData, Run } from "./ReportData.ts"
 
@@ -113,15 +114,10 @@ const objectiveOf = (training: AnyStep): Objective | undefined => {
 }
 
 const pointOf = (point: object): Record<string, string | number | boolean> =>
-  Object.fromEntries(
-    Object.entries(point).map(([axis, value]) => [
-      axis,
-      isObjective(value)
-        ? labelOf(value)
-        : typeof value === "number" || typeof value === "boolean"
-        ? value
-        : String(value)
-    ])
+  settingsIn(
+    Object.fromEntries(
+      Object.entries(point).map(([axis, value]) => [axis, isObjective(value) ? labelOf(value) : value])
+    )
   )
 
 /** Everything that the targets have left in the store. Points that have not run are left out. */
@@ -140,7 +136,7 @@ export const collect = (sources: Sources): ReportData => {
     const objective = objectiveOf(training)
     const at = found(training)
     if (objective === undefined || at === undefined) return undefined
-    const { recipe } = training.parameters as { readonly recipe: Record<string, string | number> }
+    const { recipe } = training.parameters as { readonly recipe: object }
     const share = gradientShare(objective)
     const entry = {
       training,
@@ -148,7 +144,7 @@ export const collect = (sources: Sources): ReportData => {
         label,
         objective: objectiveData(objective),
         point: pointOf(point),
-        recipe,
+        recipe: settingsIn(recipe),
         metrics: lines(at.text("metrics.jsonl"), StepMetrics),
         ...(share === undefined ? {} : { gradientShare: share })
       } satisfies Run

@@ -20,6 +20,17 @@ export const setting = (value: string | number | boolean): string => {
   return value !== 0 && Math.abs(value) < 0.01 ? value.toExponential() : String(value)
 }
 
+/** Settings one by one, those of a group behind its name: `lora.rank`. */
+export const settingsIn = (group: object): Record<string, string | number | boolean> =>
+  Object.fromEntries(
+    Object.entries(group).flatMap(([name, value]: [string, unknown]): Array<[string, string | number | boolean]> => {
+      if (typeof value === "number" || typeof value === "boolean") return [[name, value]]
+      if (typeof value !== "object" || value === null) return value === undefined ? [] : [[name, String(value)]]
+      if (Array.isArray(value)) return [[name, value.join(" ")]]
+      return Object.entries(settingsIn(value)).map(([inner, each]) => [`${name}.${inner}`, each])
+    })
+  )
+
 /** Counted: `1 run`, `6 runs`. */
 export const count = (n: number, noun: string): string => `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`
 

@@ -6,18 +6,17 @@ import { isReference, parseReference } from "@penchant/dsl/Reference"
 import * as Schema from "effect/Schema"
 import { stringify } from "yaml"
 import type { LockedFile } from "../hub/LockFile.ts"
-import { fixed, grouped, rangeText, seconds, setting } from "./format.ts"
+import { fixed, grouped, rangeText, seconds, setting, settingsIn } from "./format.ts"
 import type { Provenance, Source, Training } from "./provenance.ts"
 import { intervalOf } from "./series.ts"
 
-const Value = Schema.Union([Schema.String, Schema.Finite, Schema.Boolean])
 const Trained = Schema.Struct({
   objective: Schema.Struct({
     parameters: Schema.Record(Schema.String, Schema.Finite),
     loss: Schema.optionalKey(Schema.Unknown),
     custom: Schema.optionalKey(Schema.String)
   }),
-  recipe: Schema.Record(Schema.String, Value)
+  recipe: Schema.Record(Schema.String, Schema.Unknown)
 })
 
 /** What the ledger keeps of a formula is what `toLatex` was written for, unless another version wrote it. */
@@ -33,8 +32,8 @@ const latexOf = (loss: unknown): string | undefined => {
 /** `train dpo(beta=0.5)` */
 const titleOf = ({ label }: Training): string => label.slice(label.lastIndexOf("› ") + 1).trim()
 
-const settings = (values: Readonly<Record<string, string | number | boolean>>): string =>
-  Object.entries(values).map(([name, value]) => `${name} ${setting(value)}`).join(", ")
+const settings = (values: object): string =>
+  Object.entries(settingsIn(values)).map(([name, value]) => `${name} ${setting(value)}`).join(", ")
 
 const trainingText = (training: Training): ReadonlyArray<string> => {
   const { compute, determinism, engine: name, version } = training.numerics

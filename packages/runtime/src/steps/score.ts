@@ -7,6 +7,7 @@ import { Engine } from "../compute/Engine.ts"
 import { encodeLogProbs } from "../data/tokensFile.ts"
 import { scoreAll } from "../evaluation/score.ts"
 import { loadModel } from "../model/load.ts"
+import { fitsPositions } from "../model/positions.ts"
 import { Progress } from "../platform/Progress.ts"
 import { spacing } from "../training/train.ts"
 import { folderOf, inputOf, parametersOf, tokensOf } from "./files.ts"
@@ -21,7 +22,9 @@ export const score: Implementation = {
     const progress = yield* Progress
     const data = yield* tokensOf(job, "data")
     const { precision } = parametersOf(job, Parameters)
-    const model = yield* loadModel(yield* folderOf(job, "model"))
+    const folder = yield* folderOf(job, "model")
+    const model = yield* loadModel(folder)
+    yield* Effect.fromResult(fitsPositions(model.config, data, folder))
     const session = yield* engine.open(model, precision === undefined ? {} : { precision })
     let shownAt = -Infinity
     const logProbs = yield* scoreAll(

@@ -7,8 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as path from "node:path"
+import type { TokenGroups } from "../compute/Batch.ts"
 import type { ConfigProblem } from "../model/Family.ts"
 import { loadModel } from "../model/load.ts"
+import { fitsPositions } from "../model/positions.ts"
 import { trainable } from "../model/trainable.ts"
 import { train as run } from "../training/train.ts"
 import { folderOf, inputOf, logProbsOf, parametersOf, tokensOf } from "./files.ts"
@@ -57,9 +59,10 @@ export const commonOf = Effect.fnUntraced(function*(job: Job) {
   }
 })
 
-/** The weights in `folder` as the recipe trains them. */
-export const startIn = Effect.fnUntraced(function*(folder: string, recipe: Recipe) {
+/** The weights in `folder` as the recipe trains them on the data. */
+export const startIn = Effect.fnUntraced(function*(folder: string, recipe: Recipe, data: TokenGroups) {
   const model = yield* loadModel(folder)
+  yield* Effect.fromResult(fitsPositions(model.config, data, folder))
   const bad = ({ field, problem }: ConfigProblem) =>
     new BadModel({ file: path.join(folder, "config.json"), part: field, problem })
   return yield* Effect.fromResult(Result.mapError(trainable(model, recipe), bad))
@@ -73,7 +76,7 @@ export const train: Implementation = {
     const common = yield* commonOf(job)
     const finished = yield* run({
       ...common,
-      model: yield* startIn(folder, common.recipe),
+      model: yield* startIn(folder, common.recipe, common.data),
       referenceIsStart: reference !== undefined
         && Schema.is(ScoreMeta)(reference.meta) && reference.meta.model === inputOf(job, "model").digest,
       identity: identityOf(job, "model")

@@ -1,11 +1,15 @@
 // Bytes and operations that are computed from a graph, against what the reference engine holds and against sums by hand.
 import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
 import { pack } from "../../src/compute/Batch.ts"
+import type { ModelState } from "../../src/compute/Engine.ts"
 import { peakOf, trainingFlops } from "../../src/compute/flops.ts"
 import { footprintOf, planned } from "../../src/compute/footprint.ts"
 import { loadOf, scaledTo } from "../../src/compute/load.ts"
 import { type Environment, run, tableOf } from "../../src/compute/reference/run.ts"
 import { floats, ints } from "../../src/compute/reference/Tensor.ts"
+import { forwardOf as forwardIn } from "../../src/model/families.ts"
+import { trainable } from "../../src/model/trainable.ts"
 import { forwardOf, tinyLlama, tokenGroups } from "./fixtures.ts"
 
 const model = tinyLlama(2, { num_hidden_layers: 3 })
@@ -29,6 +33,16 @@ describe("a load", () => {
 })
 
 describe("a footprint", () => {
+  it("has gradients and moments of what is trained alone", () => {
+    const adapted = Result.getOrThrow(trainable(model, { seed: 0, lora: { rank: 2, alpha: 2, targets: ["q_proj"] } }))
+    const of = (state: ModelState) => footprintOf(planned(forwardIn(state)), { engine: "onnx" }, load, false)!
+    const [all, some] = [of(model), of(adapted)]
+    // 3 layers of A [2, 12] and B [24, 2].
+    const trained = 3 * (2 * 12 + 24 * 2)
+    assert.deepStrictEqual([some.gradients, some.optimiser], [4 * trained, 8 * trained])
+    assert.strictEqual(some.weights, all.weights + 4 * trained)
+  })
+
   for (const recompute of [false, true]) {
     it(`keeps between forward and backward what the reference engine does${recompute ? ", recomputing" : ""}`, () => {
       const { graph, logProb } = forwardOf(model)

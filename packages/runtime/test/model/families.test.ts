@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url"
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../../src/data/safetensors.ts"
 import { architecture } from "../../src/model/families.ts"
 import { loadModel } from "../../src/model/load.ts"
-import { readJson, references } from "../compute/fixtures.ts"
+import { fitsPositions } from "../../src/model/positions.ts"
+import { readJson, references, tokenGroups } from "../compute/fixtures.ts"
 import { scratch } from "../training/scratch.ts"
 
 const configOf = (name: string) => readJson(new URL(`models/${name}/config.json`, references))
@@ -102,6 +103,25 @@ describe("configs are read with the defaults of transformers", () => {
     const ignored = (name: string) => Result.getOrThrow(architecture(configOf(name))).ignored
     assert.deepStrictEqual(ignored("gpt2"), ["resid_pdrop 0.1", "embd_pdrop 0.1", "attn_pdrop 0.1"])
     assert.deepStrictEqual(ignored("gpt_neox"), [])
+  })
+})
+
+describe("positions", () => {
+  it("are as many as the config says, or as its angles hold for", () => {
+    const groups = tokenGroups([
+      { prompt: [1, 2], branches: [[3], [4, 5, 6]] },
+      { prompt: [1], branches: [[2, 3, 4, 5], [6]] }
+    ])
+    const fits = (config: object) => Result.map(fitsPositions(config, groups, "m"), () => "fits")
+    assert.strictEqual(Result.getOrThrow(fits({ ...configOf("gpt2"), n_positions: 4 })), "fits")
+    const short = Result.getOrThrow(Result.flip(fits({ ...configOf("gpt2"), n_positions: 3 })))
+    assert.strictEqual(
+      short.message,
+      `m/config.json: "positions" end at 3, and row 0 needs 4: tokenise with a maxLength of 3 or less`
+    )
+    const rope_scaling = { type: "longrope", short_factor: [1, 1, 1, 1] }
+    const phi = { ...configOf("phi3"), original_max_position_embeddings: 3, rope_scaling }
+    assert.include(Result.getOrThrow(Result.flip(fits(phi))).message, "end at 3")
   })
 })
 

@@ -1,0 +1,30 @@
+// Whether rows fit into the positions that a model has: beyond them an embedding has no row, and rotary angles are others
+// than those it was trained with.
+import { BadModel } from "@penchant/dsl/Errors"
+import * as Result from "effect/Result"
+import * as path from "node:path"
+import type { TokenGroups } from "../compute/Batch.ts"
+import { loadedArchitecture } from "./families.ts"
+
+/** For a model that was loaded from `folder`; the last token of an answer is predicted, not fed. */
+export const fitsPositions = (
+  config: unknown,
+  { branchLength, ids, promptLength, sides }: TokenGroups,
+  folder: string
+): Result.Result<void, BadModel> => {
+  const { maxPositions } = loadedArchitecture(config)
+  for (const [g, row] of ids.entries()) {
+    const answers = branchLength.subarray(g * sides.length, (g + 1) * sides.length)
+    const needed = promptLength[g]! + answers.reduce((most, length) => Math.max(most, length), 1) - 1
+    if (needed <= maxPositions) continue
+    return Result.fail(
+      new BadModel({
+        file: path.join(folder, "config.json"),
+        part: "positions",
+        problem:
+          `end at ${maxPositions}, and row ${row} needs ${needed}: tokenise with a maxLength of ${maxPositions} or less`
+      })
+    )
+  }
+  return Result.succeed(undefined)
+}
