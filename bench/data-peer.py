@@ -15,6 +15,9 @@ rows = datasets.load_dataset("json", data_files=sys.argv[1], split="train", cach
 read = time.time()
 pairs = rows.map(pair, num_proc=int(sys.argv[3]) if len(sys.argv) > 3 else None)
 end = time.time()
-peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
+uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+cpu = sum(use.ru_utime + use.ru_stime for use in uses)
+peak = sum(use.ru_maxrss for use in uses) // 1024
 print(json.dumps({"pairs": len(pairs), "seconds": {"rows": read - start, "pairs": end - read},
-                  "rowsPerSecond": round(len(pairs) / (end - start)), "peakMB": peak}))
+                  "rowsPerSecond": round(len(pairs) / (end - start)),
+                  "rowsPerCpuSecond": round(len(pairs) / cpu), "peakMB": peak}))

@@ -59,11 +59,12 @@ const normalise = async (file: string): Promise<void> => {
     exampleLine
   )
   const end = performance.now()
+  const usage = process.resourceUsage()
   console.log(JSON.stringify({
     pairs: count,
     seconds: { rows: (read - start) / 1000, pairs: (end - read) / 1000 },
     rowsPerSecond: Math.round(count / (end - start) * 1000),
-    peakMB: Math.round(process.resourceUsage().maxRSS / 1024)
+    peakMB: Math.round(usage.maxRSS / 1024)
   }))
 }
 

@@ -6,18 +6,22 @@ import {
   chosenLogProb,
   compare,
   Dataset,
+  decontaminate,
   evaluate,
   Executor,
   extend,
   grid,
   HhRow,
   kind,
+  labelNoise,
   margin,
+  mix,
   Model,
   normalise,
   type Pairs,
   parts,
   preferenceAccuracy,
+  sample,
   score,
   sequenceKl,
   split,
@@ -308,3 +312,21 @@ Dataset.hub("org/mine", { split: "train", revison: "v1" })
 Dataset.hub("org/mine", {})
 // @ts-expect-error misspelt option
 Model.hub("org/mine", { revison: "v1" })
+
+// what chooses among pairs keeps what they have, and a mixture has what all its sources have
+const feedback = normalise.ultrafeedback(Dataset.hub("HuggingFaceH4/ultrafeedback_binarized", { split: "train_prefs" }))
+const gap = objective(
+  "gap",
+  {},
+  () => negate(logSigmoid(minus(logRatio("chosen"), times(column("score_chosen"), logRatio("rejected")))))
+)
+const clean = decontaminate(feedback, { test: halves.test, gsm8k })
+train(gap, { model: base, data: tokenise(labelNoise(sample(clean, 100), { rate: 0.1 }), base, { maxLength: 512 }) })
+// @ts-expect-error HH has no scores, so neither has the mixture
+train(gap, { model: base, data: tokenise(mix({ uf: [feedback, 1], hh: [halves.train, 1] }), base, { maxLength: 512 }) })
+train(dpo(), {
+  model: base,
+  data: tokenise(mix({ uf: [feedback, 1], hh: [halves.train, 1] }), base, { maxLength: 512 })
+})
+// @ts-expect-error rows are no pairs
+labelNoise(Dataset.file("hh.jsonl", HhRow), { rate: 0.1 })

@@ -7,7 +7,7 @@ import type { Row } from "./rows.ts"
 type Messages = ReadonlyArray<Message>
 
 /** A list, also one written as JSON text, as columns that Arrow cannot type often are. */
-export const listOf = (value: unknown): ReadonlyArray<unknown> | undefined => {
+const listOf = (value: unknown): ReadonlyArray<unknown> | undefined => {
   if (typeof value !== "string") return Array.isArray(value) ? value : undefined
   try {
     const list: unknown = JSON.parse(value)

@@ -4,7 +4,6 @@ import { hash } from "node:crypto"
 
 export interface Digests {
   readonly add: (text: string) => void
-  readonly has: (text: string) => boolean
   readonly size: number
 }
 
@@ -40,10 +39,6 @@ export const digests = (): Digests => {
     return true
   }
   return {
-    has: (text) => {
-      const at = slotOf(table, ...digest64(text))
-      return table[at] !== 0 || table[at + 1] !== 0
-    },
     add: (text) => {
       if (!put(table, ...digest64(text))) return
       size += 1

@@ -78,3 +78,13 @@ export const libraryTokenizer = (tokenizer: object, config: object): LibraryToke
   keepMarks(made.decoder)
   return made
 }
+
+/** A file with a field of the wrong kind fails when that field is first used: here, not in the middle of the data. */
+export const tryOut = (library: LibraryTokenizer): void => {
+  const { ids } = library.encode(" a1, b's é\u732b\n\ud83d\ude00\0", { add_special_tokens: true })
+  const wrong = ids.find((id) => id !== undefined && !(Number.isSafeInteger(id) && id >= 0))
+  if (wrong !== undefined) throw new Error(`it gives ${String(wrong)} for an id`)
+  const known = ids.filter((id) => id !== undefined)
+  const options = { skip_special_tokens: false, clean_up_tokenization_spaces: false }
+  if (known.length > 0 && typeof library.decode(known, options) !== "string") throw new Error("it decodes to no text")
+}

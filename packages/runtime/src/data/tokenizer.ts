@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { byteLevelEncoder } from "./byteLevelEncoder.ts"
 import { type ChatTemplate, chatTemplate } from "./chatTemplate.ts"
 import { jsonFault } from "./jsonFault.ts"
-import { type LibraryTokenizer, libraryTokenizer } from "./libraryTokenizer.ts"
+import { type LibraryTokenizer, libraryTokenizer, tryOut } from "./libraryTokenizer.ts"
 import { sentencePiece } from "./sentencePiece.ts"
 import { unreadable } from "./textFile.ts"
 import { tokenizerFault } from "./tokenizerFile.ts"
@@ -84,16 +84,6 @@ interface Source {
   readonly file: string
   readonly names: Readonly<Record<string, string>>
   readonly library: (names: Readonly<Record<string, string>>) => LibraryTokenizer
-}
-
-/** A file with a field of the wrong kind fails when that field is first used: here, not in the middle of the data. */
-const tryOut = (library: LibraryTokenizer): void => {
-  const { ids } = library.encode(" a1, b's é\u732b\n\ud83d\ude00\0", { add_special_tokens: true })
-  const wrong = ids.find((id) => id !== undefined && !(Number.isSafeInteger(id) && id >= 0))
-  if (wrong !== undefined) throw new Error(`it gives ${String(wrong)} for an id`)
-  const known = ids.filter((id) => id !== undefined)
-  const options = { skip_special_tokens: false, clean_up_tokenization_spaces: false }
-  if (known.length > 0 && typeof library.decode(known, options) !== "string") throw new Error("it decodes to no text")
 }
 
 /** SentencePiece's file, for folders that have no tokenizer.json. */
