@@ -1,6 +1,7 @@
 // Evaluation speed on the CPU against lm-eval: the same 200 multiple-choice and 50 generation questions to the same model, in
 // float32 on 2 threads, alternately. `node bench/evaluate/main.ts [--python PATH] [--repeats 2] [--out FILE]`; without lm-eval in that
-// Python only our side runs. Times are of asking and judging; loading Python, Node or the model is not in them. Best of the repeats.
+// Python only our side runs. Times are of asking and judging; loading Python, Node or the model is not in them; CPU seconds say the
+// same of a machine that others use. Best of the repeats.
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -60,7 +61,7 @@ const mine = best.get("penchant")!
 for (const [side, seconds] of best) {
   for (const [task, each] of Object.entries(seconds)) {
     console.log(
-      `${side.padEnd(10)} ${task.padEnd(16)} ${each.toFixed(2).padStart(8)} s  ${(each / mine[task]!).toFixed(2)}x`
+      `${side.padEnd(10)} ${task.padEnd(21)} ${each.toFixed(2).padStart(8)} s  ${(each / mine[task]!).toFixed(2)}x`
     )
   }
 }

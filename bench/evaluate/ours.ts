@@ -30,7 +30,7 @@ const program = Effect.gen(function*() {
     const task = tasks[name]
     const rows = yield* rowsOf(questions)
     const session = yield* open(model)
-    const started = performance.now()
+    const [started, cpu] = [performance.now(), process.cpuUsage()]
     const result = yield* runTask(
       task,
       rows,
@@ -39,6 +39,8 @@ const program = Effect.gen(function*() {
     )
     const kind = task.kind === "choices" ? "multiple choice" : "generation"
     seconds[kind] = (seconds[kind] ?? 0) + (performance.now() - started) / 1000
+    const { system, user } = process.cpuUsage(cpu)
+    seconds[`${kind}, CPU`] = (seconds[`${kind}, CPU`] ?? 0) + (system + user) / 1e6
     for (const [key, value] of Object.entries(result.numbers)) {
       if (!key.includes("_stderr,")) numbers[`${name} ${key}`] = value
     }

@@ -26,10 +26,11 @@ model = HFLM(pretrained=os.path.join(root, "models/stories260K"), **flags)
 manager = TaskManager()
 seconds, numbers = {}, {}
 for task, splits in asked.items():
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     result = simple_evaluate(model, tasks=[task], task_manager=manager, bootstrap_iters=0)["results"][task]
     kind = "generation" if task == "gsm8k" else "multiple choice"
     seconds[kind] = seconds.get(kind, 0) + time.perf_counter() - started
+    seconds[kind + ", CPU"] = seconds.get(kind + ", CPU", 0) + time.process_time() - cpu
     numbers.update({f"{task} {k}": float(v) for k, v in result.items() if "," in k and "stderr" not in k})
 versions = {"lm-eval": lm_eval.__version__, "torch": torch.__version__, "transformers": transformers.__version__}
 print(json.dumps({"seconds": seconds, "numbers": numbers, "note": json.dumps({**flags, **versions})}))

@@ -232,6 +232,35 @@ export class StepTimeout extends Schema.TaggedError<StepTimeout>()("StepTimeout"
   }
 }
 
+/** A judge did not answer in a way that can be used, however often it was asked. */
+export class JudgeError extends Schema.TaggedError<JudgeError>()("JudgeError", {
+  judge: Schema.String,
+  problem: Schema.String,
+  remedy: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    return `judge ${this.judge}: ${this.problem}${this.remedy === undefined ? "" : ` (${this.remedy})`}`
+  }
+}
+
+/** A judge's budget does not hold another question. */
+export class BudgetSpent extends Schema.TaggedError<BudgetSpent>()("BudgetSpent", {
+  judge: Schema.String,
+  /** "tokens", or "cost". */
+  of: Schema.String,
+  spent: Schema.Finite,
+  budget: Schema.Finite,
+  /** Verdicts that are kept, of those asked for. */
+  verdicts: Schema.Int,
+  questions: Schema.Int
+}) {
+  override get message(): string {
+    const spent = `${this.spent} of ${this.budget} ${this.of} are spent, and the next question could go beyond`
+    const kept = `${this.verdicts} of ${this.questions} verdicts are kept`
+    return `judge ${this.judge}: ${spent}; ${kept}: raise the budget and run again to go on from them`
+  }
+}
+
 /** What reading and preparing data can fail with. */
 export type DataError = BadRow | BadFile
 /** What loading a model can fail with. */

@@ -24,6 +24,8 @@ export type BuiltinKind =
   | "metric"
   | "generate"
   | "divergence"
+  | "judgedByEndpoint"
+  | "judgedByModel"
   | "benchmark"
   | "benchmarkGroup"
   | "scores"

@@ -29,3 +29,4 @@ export { type AnyStep, Executor, type Policy, type Step, withPolicy } from "./St
 export { compare, type Comparison, grid, type Study, study, zip } from "./Study.ts"
 export { tokenise, type TokeniseOptions } from "./Tokenise.ts"
 export { extend, score, snapshot, train } from "./Train.ts"
+export { type EndpointOptions, type Judge, judge, winRate, type WinRateOptions } from "./WinRate.ts"

@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { Engine } from "../compute/Engine.ts"
 import { Progress } from "../platform/Progress.ts"
 import type { Implementation, Input, Job, Output } from "../steps/Implementation.ts"
@@ -118,7 +119,16 @@ export const perform = (work: Work, surroundings: Surroundings): Effect.Effect<F
     for (const [name, { digest }] of Object.entries(inputs)) opened[name] = yield* store.open(digest)
     const identity: Record<string, string> = { ...node.own.identity }
     for (const [name, { digest }] of Object.entries(inputs)) identity[`input ${name}`] = digest
-    const job: Job = { step: node.step, policy, label: names.label, inputs: opened, scratch, actionKey, identity }
+    const job: Job = {
+      step: node.step,
+      policy,
+      label: names.label,
+      inputs: opened,
+      scratch,
+      shared: path.join(home.directory, "shared"),
+      actionKey,
+      identity
+    }
     const once = implementation.run(job).pipe(
       Effect.provideService(Engine, yield* implementation.computes ? engine.engine : absent),
       Effect.provideService(Progress, progress)

@@ -40,6 +40,8 @@ const subject = (step: AnyStep): AnyStep | undefined => {
   if (isTraining(step) || step.kind === "model" || step.kind === "snapshot") return step
   const next = step.kind === "scores" || step.kind === "benchmarkGroup" ?
     Object.values(step.inputs)[0]
+    : step.kind === "judgedByEndpoint" || step.kind === "judgedByModel" ?
+    step.inputs["answers"]?.inputs["model"]
     : step.kind === "benchmark" ?
     step.inputs["model"]
     : step.kind === "trajectory" ?

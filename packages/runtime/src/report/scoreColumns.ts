@@ -34,7 +34,8 @@ const headed = (column: ScoreColumn, present: ReadonlySet<string>): ScoreColumn 
 }
 
 /** Shown as an interval beside another number, or as a fact about the data. */
-const elsewhere = /(Low|High|Stderr|Pairs|Questions|Rows|Cut|Unknown)$|^(shorterWins|longerChosen)$/
+const elsewhere =
+  /(Low|High|Stderr|Pairs|Questions|Rows|Cut|Unknown|Ties|Unparsable|Judged)$|^(shorterWins|longerChosen)$/
 
 /** Runs, and models that none of them trained. */
 const scoredOf = ({ models = [], runs }: ReportData) => [...models, ...runs]

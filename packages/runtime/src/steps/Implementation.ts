@@ -32,6 +32,8 @@ export interface Job {
   readonly inputs: Readonly<Record<string, Input>>
   /** Survives attempts and crashes, removed when the step commits: where checkpoints live. */
   readonly scratch: string
+  /** Outlives steps: for what is kept under its own content, such as verdicts that were paid for. */
+  readonly shared: string
   /** What a checkpoint belongs to: the step's action key and its components. */
   readonly actionKey: string
   readonly identity: Readonly<Record<string, string>>

@@ -30,6 +30,8 @@ export const implementations: Record<BuiltinKind, Implementation> = {
   metric: plain(() => import("./metric.ts").then(({ metric }) => metric)),
   generate: computing(() => import("./generate.ts").then(({ generate }) => generate)),
   divergence: plain(() => import("./divergence.ts").then(({ divergence }) => divergence)),
+  judgedByEndpoint: plain(() => import("./judgedByEndpoint.ts").then((m) => m.judgedByEndpoint)),
+  judgedByModel: computing(() => import("./judgedByModel.ts").then((m) => m.judgedByModel)),
   benchmark: computing(() => import("./benchmark.ts").then(({ benchmark }) => benchmark)),
   benchmarkGroup: plain(() => import("./benchmarkGroup.ts").then(({ benchmarkGroup }) => benchmarkGroup)),
   scores: plain(() => import("./scores.ts").then(({ scores }) => scores)),

@@ -58,7 +58,7 @@ shared(layer("onnx", { threads: 2 }))("as lm-eval answers", (it) => {
         const short = task.startsWith("leaderboard_math") ? { maxTokens: 40 } : {}
         const found: Task = { ...tasks[task as TaskName], ...short }
         const decode = (rows: ReadonlyArray<unknown>) =>
-          rows.map((row) => row && Schema.decodeUnknownSync(found.row)(row))
+          rows.map((row) => row && Schema.decodeSync(found.row)(row))
         const rows = decode(stored[task])
         const session = yield* open(model)
         const { answers, numbers } = yield* runTask(found, rows, {

@@ -32,6 +32,7 @@ export const executor = (directory: string) => {
         label: step.title,
         inputs,
         scratch,
+        shared: path.join(directory, "shared"),
         actionKey: "",
         identity: {}
       })
