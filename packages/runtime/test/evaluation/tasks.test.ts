@@ -57,8 +57,7 @@ shared(layer("onnx", { threads: 2 }))("as lm-eval answers", (it) => {
         // Its usual 1,024 new tokens do not fit the window.
         const short = task.startsWith("leaderboard_math") ? { maxTokens: 40 } : {}
         const found: Task = { ...tasks[task as TaskName], ...short }
-        const decode = (rows: ReadonlyArray<unknown>) =>
-          rows.map((row) => row && Schema.decodeSync(found.row)(row))
+        const decode = (rows: ReadonlyArray<unknown>) => rows.map((row) => row && Schema.decodeSync(found.row)(row))
         const rows = decode(stored[task])
         const session = yield* open(model)
         const { answers, numbers } = yield* runTask(found, rows, {
