@@ -76,6 +76,7 @@ const single =
         { shotData, ...options }: BenchmarkOptions & { readonly shotData?: Step<Rows<R>, E2> } = {}
       ): Metric<Names<Word, N>, string, E | E2 | Failure> => ({
         name: word,
+        questions: { [word]: data },
         on: (model) => asked(word, task, numbers, model, data, shotData, options) as never
       }),
       { row, task }
@@ -96,6 +97,7 @@ const group = <Word extends string, Subset extends string, Task extends string>(
       { shotData, ...options }: BenchmarkOptions & { readonly shotData?: Data<E2> } = {}
     ): Metric<Names<Word, N>, string, E | E2 | Failure> => ({
       name: word,
+      questions: data,
       on: (model) =>
         make({
           kind: "benchmarkGroup",

@@ -3,7 +3,7 @@ import type { Curve, Scores, Tokens, Trained, Weights } from "./Artifact.ts"
 import type { ComputeError, ModelError } from "./Errors.ts"
 import { assertClean } from "./Noise.ts"
 import type { PairNeeds } from "./Normalise.ts"
-import { make, type Step } from "./Step.ts"
+import { type AnyStep, make, type Step } from "./Step.ts"
 import { score, snapshot } from "./Train.ts"
 
 /** Metrics that ship; the runtime has one implementation for each, or does not compile. */
@@ -20,6 +20,8 @@ export type MetricName =
 export interface Metric<in T extends string, in M extends string, out E> {
   readonly name: string
   readonly on: (model: Step<Weights<M>>) => Step<Scores<T>, E>
+  /** Rows that a benchmark asks, by subset: they are looked for in what the model was trained on. */
+  readonly questions?: Readonly<Record<string, AnyStep | undefined>>
 }
 
 export type EvaluationError = ComputeError | ModelError
@@ -92,7 +94,42 @@ export const margin: Paired<Interval<"margin">, Interval<"marginChange">> = pair
 type Names<Ms> = { [I in keyof Ms]: Ms[I] extends Metric<infer T, any, unknown> ? T : never }[keyof Ms & number]
 type Errors<Ms> = { [I in keyof Ms]: Ms[I] extends Metric<any, any, infer E> ? E : never }[keyof Ms & number]
 
-/** All metrics of one model. Adding a metric reruns none of the others. */
+/** The examples that a model was trained on, those of its start included. */
+const trainedOn = (model: AnyStep): ReadonlySet<AnyStep> => {
+  const found = new Set<AnyStep>()
+  const visit = (step: AnyStep): void => {
+    const { data, model, trained } = step.inputs
+    if (step.kind === "train" || step.kind === "extend") {
+      const examples = data?.inputs["data"]
+      if (examples !== undefined) found.add(examples)
+    }
+    for (const next of [model, trained]) if (next !== undefined) visit(next)
+  }
+  visit(model)
+  return found
+}
+
+/** Which questions of a benchmark share 13 words in a row with what the model was trained on; nothing where it was not. */
+const contamination = (model: AnyStep, { name, questions = {} }: Metric<any, any, unknown>) => {
+  const training = [...trainedOn(model)]
+  if (training.length === 0 || Object.keys(questions).length === 0) return []
+  const inputs = [
+    ...training.map((examples, i) => [`training/${i}`, examples] as const),
+    ...Object.entries(questions).map(([subset, rows]) => [`against/${subset}`, rows] as const)
+  ]
+  const step = make({
+    kind: "contamination",
+    title: `${name} in training`,
+    inputs: Object.fromEntries(inputs),
+    parameters: { word: name, words: 13 }
+  })
+  return [[`contamination/${name}`, step] as const]
+}
+
+/**
+ * All metrics of one model. Adding a metric reruns none of the others. Of a model that was trained here, questions of
+ * benchmarks are looked for in its training data, and tables say how many were found there.
+ */
 export const evaluate = <M extends string, E, const Ms extends ReadonlyArray<Metric<any, NoInfer<M>, unknown>>>(
   model: Step<Weights<M>, E>,
   metrics: Ms
@@ -100,7 +137,10 @@ export const evaluate = <M extends string, E, const Ms extends ReadonlyArray<Met
   make({
     kind: "scores",
     title: `evaluate ${model.title}`,
-    inputs: Object.fromEntries(metrics.map((metric) => [metric.name, metric.on(model as Step<Weights<M>>)]))
+    inputs: Object.fromEntries([
+      ...metrics.map((metric) => [metric.name, metric.on(model as Step<Weights<M>>)] as const),
+      ...metrics.flatMap((metric) => contamination(model, metric))
+    ])
   })
 
 /** The metrics at every snapshot of a run: held-out curves, without the test set being an input of training. */

@@ -26,6 +26,7 @@ export type BuiltinKind =
   | "divergence"
   | "judgedByEndpoint"
   | "judgedByModel"
+  | "contamination"
   | "benchmark"
   | "benchmarkGroup"
   | "scores"

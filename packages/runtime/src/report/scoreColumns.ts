@@ -35,7 +35,7 @@ const headed = (column: ScoreColumn, present: ReadonlySet<string>): ScoreColumn 
 
 /** Shown as an interval beside another number, or as a fact about the data. */
 const elsewhere =
-  /(Low|High|Stderr|Pairs|Questions|Rows|Cut|Unknown|Ties|Unparsable|Judged)$|^(shorterWins|longerChosen)$/
+  /(Low|High|Stderr|Pairs|Questions|Rows|Cut|Unknown|Contaminated|Ties|Unparsable|Judged)$|^(shorterWins|longerChosen)$/
 
 /** Runs, and models that none of them trained. */
 const scoredOf = ({ models = [], runs }: ReportData) => [...models, ...runs]
@@ -47,6 +47,8 @@ export interface Asked {
   readonly rows: number
   readonly cut: number
   readonly unknown: number
+  /** The most that any of the models was trained on. */
+  readonly contaminated: number
 }
 
 /** What was asked of each benchmark: the same of every model. */
@@ -58,7 +60,10 @@ export const askedOf = (data: ReportData): ReadonlyArray<Asked> => {
   return Object.keys(scores).filter((name) => name.endsWith("Questions")).map((name) => {
     const word = name.slice(0, -"Questions".length)
     const of = (fact: string): number => scores[word + fact] ?? 0
-    return { word, questions: of("Questions"), rows: of("Rows"), cut: of("Cut"), unknown: of("Unknown") }
+    const contaminated = Math.max(
+      ...[data.start, ...scoredOf(data)].map((one) => one?.scores?.[`${word}Contaminated`] ?? 0)
+    )
+    return { word, questions: of("Questions"), rows: of("Rows"), cut: of("Cut"), unknown: of("Unknown"), contaminated }
   })
 }
 

@@ -13,15 +13,22 @@ export const sizeOf = ({ name, parameters }: ReportData["model"]): string =>
     parameters < large ? ": small numbers, not a claim about large models" : ""
   }`
 
-/** Benchmarks that met something: contexts that did not fit, answers that no choice matches. */
-export const benchmarksOf = (data: ReportData): string =>
-  askedOf(data).flatMap(({ cut, questions, unknown, word }) => {
+/** Benchmarks that met something: contexts that did not fit, answers that no choice matches, questions seen in training. */
+export const benchmarksOf = (data: ReportData): string => {
+  const sentences: Array<string> = []
+  for (const { contaminated, cut, questions, rows, unknown, word } of askedOf(data)) {
     const met = [
-      ...(cut === 0 ? [] : [`${count(cut, "context")} cut on the left to fit the window`]),
-      ...(unknown === 0 ? [] : [`${count(unknown, "right answer")} not among the choices, counted as wrong`])
-    ]
-    return met.length === 0 ? [] : [`${word}, ${count(questions, "question")}: ${list(met)}.`]
-  }).join(" ")
+      cut === 0 ? "" : `${count(cut, "context")} cut on the left to fit the window`,
+      unknown === 0 ? "" : `${count(unknown, "right answer")} not among the choices, counted as wrong`
+    ].filter((part) => part !== "")
+    if (met.length > 0) sentences.push(`${word}, ${count(questions, "question")}: ${list(met)}.`)
+    if (contaminated > 0) {
+      const share = `${grouped(contaminated)} of the ${count(rows, "question")} of ${word}`
+      sentences.push(`Warning: ${share} have 13 words in a row that training data has.`)
+    }
+  }
+  return sentences.join(" ")
+}
 
 export const pairsOf = ({ heldOut }: ReportData): string =>
   heldOut === undefined ? "the held-out pairs" : `${grouped(heldOut)} held-out pairs`

@@ -17,11 +17,11 @@ const textOf = (content: Content): string =>
   typeof content === "string" ? content : content.map((message) => message.content).join("\n")
 
 /** Prompt and answers. */
-const textsOf = (example: Example): string =>
+export const textsOf = (example: Example): string =>
   [example.prompt, ...answersOf(example).map(([, answer]) => answer)].map(textOf).join("\n")
 
 /** The texts of an evaluation set: the named fields of rows, or the prompts of pairs. Ids carry the input's name. */
-const evaluationOf = async (
+export const evaluationOf = async (
   job: Job,
   name: string,
   folder: string,

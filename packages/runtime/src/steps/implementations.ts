@@ -32,6 +32,7 @@ export const implementations: Record<BuiltinKind, Implementation> = {
   divergence: plain(() => import("./divergence.ts").then(({ divergence }) => divergence)),
   judgedByEndpoint: plain(() => import("./judgedByEndpoint.ts").then((m) => m.judgedByEndpoint)),
   judgedByModel: computing(() => import("./judgedByModel.ts").then((m) => m.judgedByModel)),
+  contamination: plain(() => import("./contamination.ts").then((m) => m.contamination)),
   benchmark: computing(() => import("./benchmark.ts").then(({ benchmark }) => benchmark)),
   benchmarkGroup: plain(() => import("./benchmarkGroup.ts").then(({ benchmarkGroup }) => benchmarkGroup)),
   scores: plain(() => import("./scores.ts").then(({ scores }) => scores)),
