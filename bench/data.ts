@@ -64,6 +64,7 @@ const normalise = async (file: string): Promise<void> => {
     pairs: count,
     seconds: { rows: (read - start) / 1000, pairs: (end - read) / 1000 },
     rowsPerSecond: Math.round(count / (end - start) * 1000),
+    rowsPerCpuSecond: Math.round(count / ((usage.userCPUTime + usage.systemCPUTime) / 1e6)),
     peakMB: Math.round(usage.maxRSS / 1024)
   }))
 }

@@ -20,7 +20,7 @@ export const unit = (text: string): number => {
 }
 
 export const digests = (): Digests => {
-  // Open addressing, at most half full; [2 * slots], a slot of two zeros is empty.
+  // Open addressing, at most four fifths full; [2 * slots], a slot of two zeros is empty.
   let table = new Uint32Array(2048)
   let size = 0
   const slotOf = (in_: Uint32Array, high: number, low: number): number => {
@@ -42,7 +42,7 @@ export const digests = (): Digests => {
     add: (text) => {
       if (!put(table, ...digest64(text))) return
       size += 1
-      if (4 * size < table.length) return
+      if (5 * size < 2 * table.length) return
       const grown = new Uint32Array(2 * table.length)
       for (let at = 0; at < table.length; at += 2) {
         if (table[at] !== 0 || table[at + 1] !== 0) put(grown, table[at]!, table[at + 1]!)

@@ -1,12 +1,13 @@
 // The steps that choose among pairs, from inline rows to what they leave and what they say they dropped.
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { decontaminate, dedupe } from "@penchant/dsl/Clean"
-import { Dataset } from "@penchant/dsl/Dataset"
+import { Dataset, HhRow } from "@penchant/dsl/Dataset"
 import { preferenceAccuracy } from "@penchant/dsl/Evaluation"
 import { mix } from "@penchant/dsl/Mix"
 import { Model } from "@penchant/dsl/Model"
 import { labelNoise } from "@penchant/dsl/Noise"
 import { normalise } from "@penchant/dsl/Normalise"
+import { UltraFeedbackRow } from "@penchant/dsl/Row"
 import { parts, sample, split } from "@penchant/dsl/Split"
 import type { AnyStep } from "@penchant/dsl/Step"
 import { tokenise } from "@penchant/dsl/Tokenise"
@@ -14,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { layer } from "../../src/compute/Engines.ts"
 import { Progress } from "../../src/platform/Progress.ts"
 import { scratch } from "../training/scratch.ts"
@@ -164,6 +166,29 @@ describe("dedupe, decontaminate", () => {
     assert.match(
       await failure(decontaminate(seen, { gsm8k: tasks }, { fields: ["input"] })),
       /"gsm8k": row 0 has no text in input/
+    )
+  })
+})
+
+describe("rows of a folder", () => {
+  const parquet = path.join(import.meta.dirname, "../references/parquet")
+  it("become pairs by the files of their split", async () => {
+    const { pairs, report } = await made(
+      normalise.ultrafeedback(Dataset.folder(parquet, UltraFeedbackRow, { split: "test_prefs" }))
+    )
+    assert.deepStrictEqual([pairs.length, report["rows"], report["dropped"]], [61, 61, {}])
+    assert.deepStrictEqual(pairs[0]!["columns"], { score_chosen: 1, score_rejected: 0 })
+    assert.strictEqual(pairs[0]!["prompt"][0].role, "user")
+  })
+
+  it("are refused when the split has none, or a row is not what the schema says", async () => {
+    assert.match(
+      await failure(normalise.ultrafeedback(Dataset.folder(parquet, UltraFeedbackRow, { split: "train_prefs" }))),
+      /has no files of split "train_prefs"/
+    )
+    assert.match(
+      await failure(normalise.hh(Dataset.folder(parquet, HhRow, { split: "test_prefs" }))),
+      /test_prefs-00000-of-00001.parquet, row 0, field "chosen": Expected string/
     )
   })
 })
