@@ -1,6 +1,5 @@
 // `penchant export RESULT DIR`: the model of a result as a Hugging Face folder, which transformers and every tool that reads
 // such folders can load; with --adapter what LoRA trained alone, as PEFT has it.
-import { StoreError } from "@penchant/dsl/Errors"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -16,6 +15,7 @@ import { tokenizerFiles } from "../model/save.ts"
 import { bytes } from "../platform/bytes.ts"
 import { homeDirectory } from "../platform/home.ts"
 import { json, print, printJson } from "./output.ts"
+import { type Files, placeFolder } from "./placeFolder.ts"
 import { home } from "./settings.ts"
 
 /** The result has no such model, or the folder cannot take it. */
@@ -61,34 +61,12 @@ const modelsOf = Effect.fnUntraced(function*(result: string) {
   return found
 })
 
-/** Copies the files beside the folder first, so that it is there whole or not at all. */
-const copy = (dir: string, files: Readonly<Record<string, string>>): Effect.Effect<number, StoreError> =>
-  Effect.tryPromise({
-    try: async () => {
-      const part = `${dir}.part-${process.pid}`
-      await fs.mkdir(part, { recursive: true })
-      try {
-        let total = 0
-        for (const [name, from] of Object.entries(files)) {
-          await fs.copyFile(from, path.join(part, name))
-          await fs.chmod(path.join(part, name), 0o644)
-          total += (await fs.stat(from)).size
-        }
-        await fs.rename(part, dir)
-        return total
-      } finally {
-        await fs.rm(part, { recursive: true, force: true })
-      }
-    },
-    catch: (error) => new StoreError({ path: dir, problem: error instanceof Error ? error.message : String(error) })
-  })
-
 /** What is copied, by the name it gets. */
-const chosen = (files: Readonly<Record<string, string>>, adapterOnly: boolean): Readonly<Record<string, string>> =>
+const chosen = (files: Readonly<Record<string, string>>, adapterOnly: boolean): Files =>
   Object.fromEntries(
     Object.entries(files).flatMap(([name, at]) => {
-      if (adapterOnly && name.startsWith("adapter/")) return [[name.slice("adapter/".length), at]]
-      return (adapterOnly ? tokenizerFiles.includes(name) : isModelFile(name)) ? [[name, at]] : []
+      if (adapterOnly && name.startsWith("adapter/")) return [[name.slice("adapter/".length), { path: at }]]
+      return (adapterOnly ? tokenizerFiles.includes(name) : isModelFile(name)) ? [[name, { path: at }]] : []
     })
   )
 
@@ -115,7 +93,7 @@ export const exportModel = Command.make(
       const there = yield* Effect.promise(() => fs.readdir(dir).catch(() => []))
       if (there.length > 0) return yield* refuse(`${dir} is not empty`, "name a folder that is not there yet")
       const taken = chosen(files, flags.adapter)
-      const size = yield* copy(dir, taken)
+      const size = yield* placeFolder(dir, taken)
       const names = Object.keys(taken).toSorted()
       if (flags.json) return printJson({ result: flags.result, digest, dir, files: names, bytes: size })
       print(names.join("\n"))

@@ -49,7 +49,10 @@ export const plan = Command.make("plan", { file, engine, home, set, json }, (fla
         })
       }
       if (pipeline.dynamic !== undefined) print("the default export is a program: known as it runs")
-      const missed = nodes.filter(({ verdict }) => verdict._tag !== "Hit")
+      // What only waits for a step that cannot run is counted, not told again.
+      const missed = nodes.filter(({ label, verdict }) =>
+        verdict._tag !== "Hit" && !(verdict._tag === "Blocked" && verdict.by !== label)
+      )
       const width = Math.min(60, Math.max(0, ...missed.map(({ label }) => label.length)))
       for (const { estimate, label, verdict } of missed) {
         const time = estimate === undefined ? "" : `  about ${duration(estimate)}`

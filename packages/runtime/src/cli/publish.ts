@@ -9,16 +9,16 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { CurrentHome } from "../experiment/Home.ts"
-import { attemptPromise } from "../experiment/problems.ts"
 import { CurrentHub } from "../hub/Hub.ts"
 import { readLock } from "../hub/LockFile.ts"
-import { type Upload, upload } from "../hub/upload.ts"
+import { upload } from "../hub/upload.ts"
 import { isModelFile } from "../model/files.ts"
 import { homeDirectory } from "../platform/home.ts"
 import { modelCard } from "../report/modelCard.ts"
 import { provenanceOf } from "../report/provenance.ts"
 import { StepMetrics } from "../training/StepMetrics.ts"
 import { json, print, printJson, relative } from "./output.ts"
+import { type Files, placeFolder } from "./placeFolder.ts"
 import { home } from "./settings.ts"
 import { version } from "./version.ts"
 
@@ -56,30 +56,12 @@ const filesOf = Effect.fnUntraced(function*(name: string, called: string) {
   const svg = yield* figureOf(files["metrics.jsonl"])
   const figure = svg === undefined ? undefined : figureName
   const text = (content: string) => new TextEncoder().encode(content)
-  const published: Record<string, Uint8Array | { readonly path: string }> = {
+  const published: Record<string, Files[string]> = {
     "README.md": text(modelCard({ name: called, provenance, locked, figure, version }))
   }
   if (svg !== undefined) published[figureName] = text(svg)
   for (const [file, at] of Object.entries(files)) if (isModelFile(file)) published[file] = { path: at }
   return { provenance, files: published }
-})
-
-/** Whole or not at all: written beside, then renamed. */
-const writeFolder = Effect.fnUntraced(function*(folder: string, files: Upload["files"]) {
-  if (fs.existsSync(folder)) {
-    return yield* new BadFile({ file: folder, problem: "is there already", remedy: "name a new folder, or remove it" })
-  }
-  const beside = `${folder}.${process.pid}`
-  yield* attemptPromise(folder, async () => {
-    await fs.promises.mkdir(beside, { recursive: true })
-    for (const [name, content] of Object.entries(files)) {
-      const at = path.join(beside, name)
-      if (content instanceof Uint8Array) await fs.promises.writeFile(at, content)
-      else await fs.promises.copyFile(content.path, at)
-      await fs.promises.chmod(at, 0o644)
-    }
-    await fs.promises.rename(beside, folder)
-  })
 })
 
 export const publish = Command.make(
@@ -95,6 +77,13 @@ export const publish = Command.make(
           remedy: "a folder begins with ./ or /, a repository is owner/name"
         })
       }
+      if (folder !== undefined && fs.existsSync(folder)) {
+        return yield* new BadFile({
+          file: folder,
+          problem: "is there already",
+          remedy: "name a new folder, or remove it"
+        })
+      }
       const called = folder === undefined ? flags.to : path.basename(folder)
       const { files, provenance } = yield* filesOf(flags.result, called)
       const at = folder ?? (yield* upload(yield* CurrentHub, flags.to, {
@@ -102,7 +91,7 @@ export const publish = Command.make(
         title: `Publish ${provenance.trainings[0]?.label ?? provenance.model.digest.slice(0, 12)}`,
         visibility: flags.public ? "public" : "private"
       }))
-      if (folder !== undefined) yield* writeFolder(folder, files)
+      if (folder !== undefined) yield* placeFolder(folder, files)
       if (flags.json) printJson({ digest: provenance.model.digest, at, files: Object.keys(files).toSorted() })
       else print(`wrote ${Object.keys(files).length} files: ${folder === undefined ? at : relative(folder)}`)
     }).pipe(Effect.provide(CurrentHome.layer(homeDirectory(Option.getOrUndefined(flags.home)))))

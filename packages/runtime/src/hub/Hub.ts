@@ -59,14 +59,43 @@ const networkFailure = (asked: Asked, error: unknown): Transient | HubError => {
   return new Transient(`no answer from ${host}: ${code === "" ? message : `${message} (${code})`}`)
 }
 
+/** Undefined where a proxy's address is none. */
+const agentOf = ({ answerTimeout, idleTimeout, proxies }: HubSettings): EnvHttpProxyAgent | undefined => {
+  try {
+    return new EnvHttpProxyAgent({
+      ...proxies,
+      connect: { timeout: answerTimeout },
+      headersTimeout: answerTimeout,
+      bodyTimeout: idleTimeout
+    })
+  } catch {
+    return undefined
+  }
+}
+
+/** What of the settings cannot work, before anything is asked with them. */
+const unusable = ({ endpoint, proxies, token }: HubSettings, agent: unknown) => {
+  if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
+    return { reason: "protocol", problem: `HF_ENDPOINT is ${endpoint}`, remedy: "it begins with https://" } as const
+  }
+  if (agent === undefined) {
+    const { httpProxy, httpsProxy } = proxies
+    // Without the name and password that may be in it.
+    const shown = [httpProxy, httpsProxy].filter((proxy) => proxy !== "").map((proxy) => proxy.replace(/\/\/.*@/, "//"))
+    const problem = `a proxy cannot be used: ${shown.join(", ")}`
+    return { reason: "protocol", problem, remedy: "HTTPS_PROXY and HTTP_PROXY begin with http:// or https://" } as const
+  }
+  if (token !== undefined && /[^\x21-\x7e]/.test(Redacted.value(token))) {
+    const problem = "HF_TOKEN or the token file holds characters that no token has"
+    return { reason: "token", problem, remedy: "look for line breaks and quotation marks in it" } as const
+  }
+  return undefined
+}
+
 export const makeHub = (settings: HubSettings): Hub => {
-  const agent = new EnvHttpProxyAgent({
-    ...settings.proxies,
-    connect: { timeout: settings.answerTimeout },
-    headersTimeout: settings.answerTimeout,
-    bodyTimeout: settings.idleTimeout
-  })
-  const { origin } = new URL(settings.endpoint)
+  const agent = agentOf(settings)
+  const problem = unusable(settings, agent)
+  const origin = URL.parse(settings.endpoint)?.origin
 
   const headersFor = (url: string, given: RequestInit["headers"]): Headers => {
     const headers = new Headers(given)
@@ -88,7 +117,7 @@ export const makeHub = (settings: HubSettings): Hub => {
         headers,
         signal,
         redirect: "manual",
-        dispatcher: agent
+        dispatcher: agent!
       })
     } catch (error) {
       if (signal.aborted) throw error
@@ -97,21 +126,16 @@ export const makeHub = (settings: HubSettings): Hub => {
   }
 
   const open: Hub["open"] = async ({ init = {}, repo, url }, signal) => {
-    if (settings.token !== undefined && /[^\x21-\x7e]/.test(Redacted.value(settings.token))) {
-      throw new HubError({
-        repo,
-        reason: "token",
-        problem: "HF_TOKEN or the token file holds characters that no token has",
-        remedy: "look for line breaks and quotation marks in it"
-      })
-    }
+    if (problem !== undefined) throw new HubError({ repo, ...problem })
     for (let at = url, hop_ = 0; hop_ <= hops; hop_++) {
       const asked = { repo, url: at, settings }
       const response = await hop(asked, init, signal)
       const location = response.headers.get("location")
       if (response.status >= 300 && response.status < 400 && location !== null) {
         await response.body?.cancel()
-        at = new URL(location, at).href
+        const next = URL.parse(location, at)
+        if (next === null) throw new Transient(`${new URL(at).host} redirects to ${JSON.stringify(location)}`)
+        at = next.href
         continue
       }
       if (response.ok || response.status === 416) return response

@@ -43,10 +43,13 @@ const fill = async (
 ): Promise<Filled> => {
   const whole = range.at === 0 && range.end === size
   const headers: Record<string, string> = whole ? {} : { range: `bytes=${range.at}-${range.end - 1}` }
+  const full = (cause: unknown): never => {
+    throw diskError(question.repo, partial.path, cause)
+  }
   const response = await hub.open({ ...question, init: { headers } }, signal)
   if (response.status === 416 || (response.status === 206 && !contentRange(response, range, size))) {
     await response.body?.cancel()
-    await partial.rewind(range)
+    await partial.rewind(range).catch(full)
     throw new Transient(`${new URL(question.url).host} does not give bytes ${range.at}- of ${size}`)
   }
   if (response.status !== 206 && !whole && partial.ranges.length > 1) {
@@ -71,9 +74,7 @@ const fill = async (
       const bytes = piece.value.subarray(Math.min(skip, piece.value.length))
       skip -= piece.value.length - bytes.length
       if (bytes.length === 0) continue
-      await partial.write(range, bytes.subarray(0, range.end - range.at)).catch((cause: unknown) => {
-        throw diskError(question.repo, partial.path, cause)
-      })
+      await partial.write(range, bytes.subarray(0, range.end - range.at)).catch(full)
       advanced()
     }
   } finally {

@@ -2,8 +2,7 @@
 import { HubError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { isCommit, isSafe, type Repo, writeRef } from "./cache.ts"
-import { diskError } from "./cache.ts"
+import { diskError, isCommit, isSafe, type Repo, writeRef } from "./cache.ts"
 import type { Hub } from "./Hub.ts"
 
 /** A file at a commit. `oid` names its blob in the cache: the sha256 of large files, the git sha1 of small ones. */

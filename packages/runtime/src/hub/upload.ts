@@ -1,8 +1,7 @@
 // Files of a finished model to a repository of the Hub, in one commit: all of them are there, or none is.
 import { HubError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
-import { makeHub } from "./Hub.ts"
-import type { Hub } from "./Hub.ts"
+import { type Hub, makeHub } from "./Hub.ts"
 import { asking } from "./repository.ts"
 
 export interface Upload {
@@ -23,6 +22,14 @@ const contentOf = async (content: Uint8Array | { readonly path: string }): Promi
 /** Makes the repository if it is not there, and returns the page of the commit. */
 export const upload = Effect.fn("upload")(function*(hub: Hub, id: string, { files, title, visibility }: Upload) {
   const repo = `models/${id}` as const
+  if (hub.settings.offline) {
+    return yield* new HubError({
+      repo,
+      reason: "offline",
+      problem: "HF_HUB_OFFLINE is set",
+      remedy: "unset it, or publish as a folder"
+    })
+  }
   if (hub.settings.token === undefined) {
     return yield* new HubError({ repo, reason: "token", problem: "publishing needs a token", remedy: "set HF_TOKEN" })
   }

@@ -59,6 +59,23 @@ describe("hub settings", () => {
     assert.strictEqual(wait({}), undefined)
   })
 
+  it.live("says which setting cannot be used, before anything is asked", () =>
+    Effect.gen(function*() {
+      const { fake, with: made } = yield* scene()
+      fake.commit("models/o/m", awkward())
+      const proxies = { httpProxy: "ftp://me:secret@proxy", httpsProxy: "", noProxy: "" }
+      const failures = yield* Effect.forEach(
+        [made({ endpoint: "huggingface.co" }), made({ proxies }), made({ token: Redacted.make("a\"b c") })],
+        (hub) => Effect.flip(fetchAll(hub, "models/o/m"))
+      )
+      assert.deepStrictEqual(failures.map(({ message }) => message), [
+        "models/o/m: HF_ENDPOINT is huggingface.co (it begins with https://)",
+        "models/o/m: a proxy cannot be used: ftp://proxy (HTTPS_PROXY and HTTP_PROXY begin with http:// or https://)",
+        "models/o/m: HF_TOKEN or the token file holds characters that no token has (look for line breaks and quotation marks in it)"
+      ])
+      assert.isEmpty(fake.asked)
+    }).pipe(Effect.scoped))
+
   it("does not show the token to a page that wants it, nor take a proxy's page for the Hub's word", () => {
     const asked = {
       repo: "models/o/m",
