@@ -71,6 +71,7 @@ export const runtimeOptions = Effect.fnUntraced(function*(flags: {
     }
     if (name === "device" && flags.engine !== "torch") return yield* refuse(`engine ${flags.engine} has no devices`)
     if (name === "tfjs.backend") {
+      if (flags.engine !== "tfjs") return yield* refuse(`the engine is ${flags.engine}`)
       const backend = backendNames.find((known) => known === text)
       if (backend === undefined) return yield* refuse(`there is ${backendNames.join(", ")}`)
       options.engine["backend"] = backend

@@ -1,6 +1,6 @@
 // Attention block by block (a prompt, or a branch with its prompt), the heads of a block as a batch. A key head and the query
 // heads that read it are one matrix [shared * rows, headDim]: keys are never repeated. A whole group at once under a mask takes
-// a third of the calls but 1.5 to 2 times the multiplications; see bench/LOG.md for which is faster where.
+// a third of the calls but 1.5 to 2 times the multiplications, and is no faster on any backend (bench/LOG.md).
 import type { Tensor as TfTensor } from "@tensorflow/tfjs-core"
 import type { AttentionAttributes } from "../operations/attention.ts"
 import { type Block, blocksOf } from "../reference/blocks.ts"
