@@ -6,7 +6,7 @@ import { named } from "./objectives.ts"
 import type { ReportData } from "./ReportData.ts"
 import { askedOf, type ScoreColumn, scoreColumns } from "./scoreColumns.ts"
 import { type Arrangement, intervalOf, type Range, scoreOf, type Series } from "./series.ts"
-import { benchmarksOf, pairsOf } from "./statements.ts"
+import { benchmarksOf, pairsOf, winRatesOf } from "./statements.ts"
 
 const show = (range: Range | undefined, { change }: ScoreColumn): Cell => {
   if (range === undefined) return undefined
@@ -70,6 +70,7 @@ export const scoresTable = (data: ReportData, arrangement: Arrangement): Html | 
         : "",
       benchmarks && replicates <= 1 ? "Below a benchmark's number: 1.96 standard errors to both sides." : "",
       benchmarksOf(data),
+      winRatesOf(data),
       "Rows stand in the order of the pipeline; none is marked as best."
     ].filter((part) => part !== "").join(" ")
   }</p>`

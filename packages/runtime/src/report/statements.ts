@@ -30,6 +30,17 @@ export const benchmarksOf = (data: ReportData): string => {
   return sentences.join(" ")
 }
 
+/** What win rates leave out or count by a rule, row by row where rows differ. */
+export const winRatesOf = ({ models = [], runs, start }: ReportData): string => {
+  const said = [...(start === undefined ? [] : [start]), ...models, ...runs].flatMap(({ label, scores = {} }) => {
+    const { winRateJudged: judged, winRateTies: ties = 0, winRateUnparsable: unreadable = 0 } = scores
+    return judged === undefined
+      ? []
+      : [`${label} ${count(judged, "prompt")}, ${count(ties, "tie")}, ${unreadable} unreadable and left out`]
+  })
+  return said.length === 0 ? "" : `Win rates count: ${said.join("; ")}.`
+}
+
 export const pairsOf = ({ heldOut }: ReportData): string =>
   heldOut === undefined ? "the held-out pairs" : `${grouped(heldOut)} held-out pairs`
 

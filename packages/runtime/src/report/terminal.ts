@@ -3,7 +3,7 @@ import { list } from "./format.ts"
 import type { ReportData } from "./ReportData.ts"
 import { scoreColumns } from "./scoreColumns.ts"
 import { arrange } from "./series.ts"
-import { accuracyChanges, benchmarksOf, pairsOf, shorterWins, sizeOf, tuningOf } from "./statements.ts"
+import { accuracyChanges, benchmarksOf, pairsOf, shorterWins, sizeOf, tuningOf, winRatesOf } from "./statements.ts"
 
 const width = 100
 const gap = 2
@@ -117,6 +117,7 @@ export const renderTable = (data: ReportData): string => {
     columns.some(({ head }) => head === "accuracy") ? shorterWins(data) : "",
     accuracyChanges(arrangement),
     benchmarksOf(data),
+    winRatesOf(data),
     columns.length === shown.length
       ? ""
       : `In the report only: ${list(columns.filter((column) => !shown.includes(column)).map(({ head }) => head))}.`,

@@ -16,7 +16,7 @@ import { Engine } from "../../src/compute/Engine.ts"
 import { layer } from "../../src/compute/Engines.ts"
 import { numerics } from "../../src/compute/numerics.ts"
 import { questions, verdictIn } from "../../src/evaluation/judge/questions.ts"
-import { CurrentJudge, openai, settingsOf } from "../../src/evaluation/judge/settings.ts"
+import { CurrentJudge, type JudgeSettings, openai, settingsOf } from "../../src/evaluation/judge/settings.ts"
 import { controlled, placesOf, winRateOf } from "../../src/evaluation/judge/winRate.ts"
 import { Progress } from "../../src/platform/Progress.ts"
 import type { Job } from "../../src/steps/Implementation.ts"
@@ -116,9 +116,9 @@ const serve = (reply: Reply) =>
 /** An endpoint needs none. */
 const noEngine = Layer.succeed(Engine, { numerics: numerics.onnx, open: () => Effect.die("opened") })
 
-const asked = (job: Job, { url }: { readonly url: string }) =>
+const asked = (job: Job, at: Served | JudgeSettings) =>
   judgedByEndpoint.run(job).pipe(
-    Effect.provideService(CurrentJudge, { url, key: Redacted.make(key) }),
+    Effect.provideService(CurrentJudge, "key" in at ? at : { url: at.url, key: Redacted.make(key) }),
     Effect.provide(Layer.merge(noEngine, Progress.silent))
   )
 
@@ -203,12 +203,11 @@ describe("a judge at an endpoint", () => {
       assert.match(refused.message, /refused the key \(HTTP 401\).*PENCHANT_JUDGE_KEY/)
       assert.notInclude(refused.message, key)
       assert.match((yield* failing(400)).message, /HTTP 400/)
-      const keyless = yield* Effect.flip(
-        asked(jobOf(directory, pairs), { url: openai }).pipe(
-          Effect.provideService(CurrentJudge, settingsOf({}))
-        )
-      )
-      assert.strictEqual(keyless._tag, "JudgeError")
+      // Nothing is sent where a key is needed and there is none.
+      const none = settingsOf({ OPENAI_API_KEY: " " })
+      assert.deepStrictEqual(none, { url: openai, key: undefined })
+      const keyless = yield* Effect.flip(asked(jobOf(directory, pairs), none))
+      assert.match(keyless.message, /api\.openai\.com\/v1 needs a key \(set PENCHANT_JUDGE_KEY/)
     }).pipe(Effect.scoped))
 
   it.live("stops before its budget is passed, and goes on from there with a larger one", () =>

@@ -57,6 +57,13 @@ describe("the table in the terminal", () => {
     expect(text.replaceAll("\n", " ")).toContain("In the report only: xxxx")
   })
 
+  it("says what win rates leave out", () => {
+    const scores = { winRate: 0.5, winRateTies: 1, winRateUnparsable: 2, winRateJudged: 9 }
+    expect(renderTable({ ...noStart, runs: [], models: [{ label: "base", scores }] })).toContain(
+      "Win rates count: base 9 prompts, 1 tie, 2 unreadable and left out."
+    )
+  })
+
   it("cuts a study of thousands, and says so", () => {
     const runs = Array.from({ length: 1000 }, (_, i) => ({ ...quickstart.runs[0]!, label: `objectives/${i}` }))
     const lines = renderTable({ ...quickstart, runs }).split("\n")
