@@ -1,10 +1,12 @@
 // Floating-point operations of a training run, counted on the graph: matrix products and attention, as the literature does.
 // Recomputation is no useful work and is left out, so that a utilisation is one of the model's own operations.
-import type { Graph, Node, Value } from "./Graph.ts"
+import type { Planned } from "./footprint.ts"
+import { type Graph, type Node, type Value, valuesOf } from "./Graph.ts"
 import type { Load } from "./load.ts"
 import { elementsOf, sizeOf } from "./sizes.ts"
 
-const flopsOf = (node: Node, { seen, sizes }: Load): number => {
+/** `read` are the values that anything asks for: a gradient that nobody wants is not computed. */
+const flopsOf = (node: Node, { seen, sizes }: Load, read: ReadonlySet<Value>): number => {
   const size = (shape: Value["shape"]): number => elementsOf(shape, sizes)
   switch (node.operation) {
     case "mm": {
@@ -13,17 +15,27 @@ const flopsOf = (node: Node, { seen, sizes }: Load): number => {
       return 2 * size(a.shape) * size(b.shape) / inner
     }
     case "tokenLogProb":
-      return 2 * sizeOf(node.inputs.hidden.shape[0]!, sizes) * size(node.inputs.head.shape)
+    case "tokenLogProbBackward": {
+      const product = 2 * sizeOf(node.inputs.hidden.shape[0]!, sizes) * size(node.inputs.head.shape)
+      if (node.operation === "tokenLogProb") return product
+      return product * valuesOf(node.outputs).filter((gradient) => read.has(gradient)).length
+    }
     case "attention":
-      return 4 * node.attributes.heads * node.attributes.headDim * seen
+    case "attentionBackward":
+      return (node.operation === "attention" ? 4 : 8) * node.attributes.heads * node.attributes.headDim * seen
     default:
       return 0
   }
 }
 
-/** Forward and backward, which is two forwards. */
-export const trainingFlops = (forward: Graph, load: Load): number =>
-  3 * forward.nodes.reduce((sum, node) => sum + flopsOf(node, load), 0)
+const graphFlops = ({ nodes, outputs }: Graph, load: Load): number => {
+  const read = new Set<Value>([...outputs, ...nodes.flatMap((node) => valuesOf(node.inputs))])
+  return nodes.reduce((sum, node) => sum + flopsOf(node, load, read), 0)
+}
+
+/** Forward and backward: three forwards where everything is trained. */
+export const trainingFlops = ({ forward, plain }: Pick<Planned, "forward" | "plain">, load: Load): number =>
+  graphFlops(forward, load) + graphFlops(plain.graph, load)
 
 /** Dense peaks without sparsity, in operations per second, by a part of the device's name; the longest that fits counts. */
 const peaks: ReadonlyArray<readonly [name: string, bfloat16: number, float32: number]> = [

@@ -40,16 +40,16 @@ export const architecture = (config: unknown): Result.Result<Architecture, Confi
     })
   )
 
-/** The graph of a model's state, in an engine: with its adapters, and which of its weights are trained. */
-export const forwardOf = ({ adapter, config, frozen, names }: Omit<ModelState, "parameters" | "shapes">): Forward => {
-  const forward = loadedArchitecture(config).forward(adapter)
-  const trained = new Set(names.slice(frozen))
-  return { ...forward, trained: forward.weights.filter(({ name }) => trained.has(name)) }
-}
-
 /** The same inside an engine, which is given only configs that loaded: what does not describe a model throws. */
 export const loadedArchitecture = (config: unknown): Architecture => {
   const described = architecture(config)
   if (Result.isSuccess(described)) return described.success
   throw new Error(`config: "${described.failure.field}" ${described.failure.problem}`)
+}
+
+/** The graph of a model's state, in an engine: with its adapters, and which of its weights are trained. */
+export const forwardOf = ({ adapter, config, frozen, names }: Omit<ModelState, "parameters" | "shapes">): Forward => {
+  const forward = loadedArchitecture(config).forward(adapter)
+  const trained = new Set(names.slice(frozen))
+  return { ...forward, trained: forward.weights.filter(({ name }) => trained.has(name)) }
 }

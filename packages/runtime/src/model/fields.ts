@@ -3,8 +3,6 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { ConfigProblem } from "./Family.ts"
 
-export type { ConfigProblem }
-
 export const Size = Schema.Int.check(Schema.isGreaterThan(0))
 export const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
 

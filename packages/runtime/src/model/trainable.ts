@@ -8,7 +8,8 @@ import type { ModelState } from "../compute/Engine.ts"
 import { placesOf } from "../compute/places.ts"
 import { random } from "../training/random.ts"
 import { architecture } from "./families.ts"
-import { type ConfigProblem, refuse } from "./fields.ts"
+import type { ConfigProblem } from "./Family.ts"
+import { refuse } from "./fields.ts"
 import { adapts, isAdapter } from "./lora.ts"
 
 type Layout = Omit<ModelState, "parameters">

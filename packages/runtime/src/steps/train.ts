@@ -8,10 +8,12 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as path from "node:path"
 import type { TokenGroups } from "../compute/Batch.ts"
+import { loadedArchitecture } from "../model/families.ts"
 import type { ConfigProblem } from "../model/Family.ts"
 import { loadModel } from "../model/load.ts"
 import { fitsPositions } from "../model/positions.ts"
 import { trainable } from "../model/trainable.ts"
+import { Progress } from "../platform/Progress.ts"
 import { train as run } from "../training/train.ts"
 import { folderOf, inputOf, logProbsOf, parametersOf, tokensOf } from "./files.ts"
 import type { Implementation, Job } from "./Implementation.ts"
@@ -74,9 +76,15 @@ export const train: Implementation = {
     const folder = yield* folderOf(job, "model")
     const { reference } = job.inputs
     const common = yield* commonOf(job)
+    const model = yield* startIn(folder, common.recipe, common.data)
+    const { ignored } = loadedArchitecture(model.config)
+    if (ignored.length > 0) {
+      const message = `trains without what its model's config asks for: ${ignored.join(", ")}`
+      yield* (yield* Progress).emit({ _tag: "Warning", label: job.label, message })
+    }
     const finished = yield* run({
       ...common,
-      model: yield* startIn(folder, common.recipe, common.data),
+      model,
       referenceIsStart: reference !== undefined
         && Schema.is(ScoreMeta)(reference.meta) && reference.meta.model === inputOf(job, "model").digest,
       identity: identityOf(job, "model")

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { TokenGroups } from "../compute/Batch.ts"
 import type { DeviceState, Session } from "../compute/Engine.ts"
 import { peakOf, trainingFlops } from "../compute/flops.ts"
-import type { Graph } from "../compute/Graph.ts"
+import type { Planned } from "../compute/footprint.ts"
 import { loadOf } from "../compute/load.ts"
 
 export interface Speed {
@@ -26,12 +26,12 @@ export interface Step {
   readonly milliseconds: number
 }
 
-/** Adds up the steps of this process. `forward` is absent for a model that is no graph. */
+/** Adds up the steps of this process. `graphs` are absent for a model that is none. */
 export const meter = (
   session: Session,
   /** What products run in. */
   compute: string,
-  forward: Graph | undefined,
+  graphs: Planned | undefined,
   data: TokenGroups,
   sides: ReadonlyArray<string>
 ) => {
@@ -43,7 +43,7 @@ export const meter = (
     if (milliseconds <= 0) return undefined
     const perSecond = (count: number): number => 1000 * count / milliseconds
     const own = device?.kind === "cuda" ? device : undefined
-    const peak = own === undefined || forward === undefined ? undefined : peakOf(own.name, compute)
+    const peak = own === undefined || graphs === undefined ? undefined : peakOf(own.name, compute)
     return {
       tokensPerSecond: perSecond(tokens),
       fedPerSecond: perSecond(fed),
@@ -58,7 +58,7 @@ export const meter = (
   let last = sums
   return {
     add: ({ groups, ...step }: Step): void => {
-      const flops = forward === undefined ? 0 : trainingFlops(forward, loadOf(data, groups, sides))
+      const flops = graphs === undefined ? 0 : trainingFlops(graphs, loadOf(data, groups, sides))
       last = { ...step, flops }
       for (const name of ["tokens", "fed", "flops", "milliseconds"] as const) sums[name] += last[name]
     },

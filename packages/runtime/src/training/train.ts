@@ -153,7 +153,7 @@ export const train: (
   )
   const room = roomFor({ session, numerics, label, ids: data.ids, planned, recorded: cursor.fit })
   const compute = recipe.precision === "bfloat16" ? recipe.precision : numerics.compute
-  const speed = meter(session, compute, graphs?.forward, data, loss.sides)
+  const speed = meter(session, compute, graphs, data, loss.sides)
 
   let epoch = -1
   let order: Int32Array = new Int32Array(0)

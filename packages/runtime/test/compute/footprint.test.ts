@@ -1,5 +1,6 @@
 // Bytes and operations that are computed from a graph, against what the reference engine holds and against sums by hand.
 import { assert, describe, it } from "@effect/vitest"
+import type { Lora } from "@penchant/dsl/Recipe"
 import * as Result from "effect/Result"
 import { pack } from "../../src/compute/Batch.ts"
 import type { ModelState } from "../../src/compute/Engine.ts"
@@ -95,7 +96,17 @@ describe("operations of a training run", () => {
     // Per layer q 24 x 12, k and v 12 x 12 each, o 12 x 24, gate and up 10 x 12, down 12 x 10; head 23 x 12.
     const perRow = 3 * (24 * 12 + 2 * 12 * 12 + 12 * 24 + 2 * 10 * 12 + 12 * 10)
     const attention = 3 * 4 * (4 * 6) * load.seen
-    assert.strictEqual(trainingFlops(forwardOf(model).graph, load), 3 * (2 * 9 * perRow + 2 * 7 * 23 * 12 + attention))
+    const whole = 2 * 9 * perRow + 2 * 7 * 23 * 12 + attention
+    assert.strictEqual(trainingFlops(planned(forwardOf(model)), load), 3 * whole)
+    // Of frozen weights no gradient is computed, and none flows below the last layer's queries: o, gate, up, down and head pass on.
+    const lora: Lora = { rank: 2, alpha: 2, targets: ["q_proj"] }
+    const last = Result.getOrThrow(trainable(model, { seed: 0, lora, freeze: ["model.layers.{0,1}.*lora*"] }))
+    const pass = 2 * 9 * (12 * 24 + 2 * 10 * 12 + 12 * 10) + 2 * 7 * 23 * 12 + 2 * attention / 3
+    const narrow = 2 * 9 * (2 * 12 + 24 * 2)
+    assert.strictEqual(
+      trainingFlops(planned(forwardIn(last)), load),
+      whole + 3 * narrow + pass + 2 * 9 * (24 * 2 + 24 * 2 + 2 * 12)
+    )
   })
 
   it("have a peak on devices that are listed, by the whole name, and none on others", () => {
