@@ -2,15 +2,14 @@
 // than those it was trained with.
 import { BadModel } from "@penchant/dsl/Errors"
 import * as Result from "effect/Result"
-import * as path from "node:path"
 import type { TokenGroups } from "../compute/Batch.ts"
 import { loadedArchitecture } from "./families.ts"
 
-/** For a model that was loaded from `folder`; the last token of an answer is predicted, not fed. */
+/** The last token of an answer is predicted, not fed. `step` is for messages. */
 export const fitsPositions = (
   config: unknown,
   { branchLength, ids, promptLength, sides }: TokenGroups,
-  folder: string
+  step: string
 ): Result.Result<void, BadModel> => {
   const { maxPositions } = loadedArchitecture(config)
   for (const [g, row] of ids.entries()) {
@@ -19,7 +18,7 @@ export const fitsPositions = (
     if (needed <= maxPositions) continue
     return Result.fail(
       new BadModel({
-        file: path.join(folder, "config.json"),
+        file: step,
         part: "positions",
         problem:
           `end at ${maxPositions}, and row ${row} needs ${needed}: tokenise with a maxLength of ${maxPositions} or less`

@@ -17,7 +17,7 @@ export const extend: Implementation = {
     // Adapters go on beside the weights that they began beside.
     const adapters = before.files[`${adapterFolder}/${adapterFiles.weights}`]
     const base = adapters === undefined ? folder : path.join(folder, baseFolder)
-    const start = yield* startIn(base, common.recipe, common.data)
+    const start = yield* startIn(base, common)
     const model = adapters === undefined || start.adapter === undefined
       ? start
       : yield* Effect.fromResult(

@@ -22,9 +22,8 @@ export const score: Implementation = {
     const progress = yield* Progress
     const data = yield* tokensOf(job, "data")
     const { precision } = parametersOf(job, Parameters)
-    const folder = yield* folderOf(job, "model")
-    const model = yield* loadModel(folder)
-    yield* Effect.fromResult(fitsPositions(model.config, data, folder))
+    const model = yield* loadModel(yield* folderOf(job, "model"))
+    yield* Effect.fromResult(fitsPositions(model.config, data, job.label))
     const session = yield* engine.open(model, precision === undefined ? {} : { precision })
     let shownAt = -Infinity
     const logProbs = yield* scoreAll(

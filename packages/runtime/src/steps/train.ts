@@ -6,7 +6,6 @@ import { Recipe } from "@penchant/dsl/Recipe"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as path from "node:path"
 import type { TokenGroups } from "../compute/Batch.ts"
 import { loadedArchitecture } from "../model/families.ts"
 import type { ConfigProblem } from "../model/Family.ts"
@@ -61,12 +60,14 @@ export const commonOf = Effect.fnUntraced(function*(job: Job) {
   }
 })
 
-/** The weights in `folder` as the recipe trains them on the data. */
-export const startIn = Effect.fnUntraced(function*(folder: string, recipe: Recipe, data: TokenGroups) {
+/** The weights in `folder` as the recipe trains them on the data; messages name the step. */
+export const startIn = Effect.fnUntraced(function*(
+  folder: string,
+  { data, label, recipe }: { readonly data: TokenGroups; readonly label: string; readonly recipe: Recipe }
+) {
   const model = yield* loadModel(folder)
-  yield* Effect.fromResult(fitsPositions(model.config, data, folder))
-  const bad = ({ field, problem }: ConfigProblem) =>
-    new BadModel({ file: path.join(folder, "config.json"), part: field, problem })
+  yield* Effect.fromResult(fitsPositions(model.config, data, label))
+  const bad = ({ field, problem }: ConfigProblem) => new BadModel({ file: label, part: field, problem })
   return yield* Effect.fromResult(Result.mapError(trainable(model, recipe), bad))
 })
 
@@ -76,7 +77,7 @@ export const train: Implementation = {
     const folder = yield* folderOf(job, "model")
     const { reference } = job.inputs
     const common = yield* commonOf(job)
-    const model = yield* startIn(folder, common.recipe, common.data)
+    const model = yield* startIn(folder, common)
     const { ignored } = loadedArchitecture(model.config)
     if (ignored.length > 0) {
       const message = `trains without what its model's config asks for: ${ignored.join(", ")}`

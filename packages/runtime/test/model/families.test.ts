@@ -112,12 +112,12 @@ describe("positions", () => {
       { prompt: [1, 2], branches: [[3], [4, 5, 6]] },
       { prompt: [1], branches: [[2, 3, 4, 5], [6]] }
     ])
-    const fits = (config: object) => Result.map(fitsPositions(config, groups, "m"), () => "fits")
+    const fits = (config: object) => Result.map(fitsPositions(config, groups, "train dpo"), () => "fits")
     assert.strictEqual(Result.getOrThrow(fits({ ...configOf("gpt2"), n_positions: 4 })), "fits")
     const short = Result.getOrThrow(Result.flip(fits({ ...configOf("gpt2"), n_positions: 3 })))
     assert.strictEqual(
       short.message,
-      `m/config.json: "positions" end at 3, and row 0 needs 4: tokenise with a maxLength of 3 or less`
+      `train dpo: "positions" end at 3, and row 0 needs 4: tokenise with a maxLength of 3 or less`
     )
     const rope_scaling = { type: "longrope", short_factor: [1, 1, 1, 1] }
     const phi = { ...configOf("phi3"), original_max_position_embeddings: 3, rope_scaling }

@@ -67,16 +67,8 @@ describe("a training", () => {
       const bytes = (input: Input, file: string) => fs.readFileSync(input.files[file]!)
       assert.deepStrictEqual(bytes(first, "base/model.safetensors"), bytes(start, "model.safetensors"))
       const file = first.files["adapter/adapter_model.safetensors"]!
-      const adapted = yield* Effect.fromResult(
-        Result.flatMap(
-          Result.mapError(
-            trainable(yield* loadModel(home), { seed: 0, lora }),
-            ({ problem }) => new Error(problem)
-          ),
-          (model) => withAdapters(model, fs.readFileSync(file), file)
-        )
-      )
-      const whole = merged(adapted)
+      const beside = Result.getOrThrow(trainable(yield* loadModel(home), { seed: 0, lora }))
+      const whole = merged(Result.getOrThrow(withAdapters(beside, fs.readFileSync(file), file)))
       const tensors = tensorsIn(first, "model.safetensors")
       let at = 0
       whole.names.forEach((name) => {
