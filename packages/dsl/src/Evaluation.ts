@@ -94,6 +94,15 @@ export const margin: Paired<Interval<"margin">, Interval<"marginChange">> = pair
 type Names<Ms> = { [I in keyof Ms]: Ms[I] extends Metric<infer T, any, unknown> ? T : never }[keyof Ms & number]
 type Errors<Ms> = { [I in keyof Ms]: Ms[I] extends Metric<any, any, infer E> ? E : never }[keyof Ms & number]
 
+/** The numbers of two metrics of one name would hide each other. */
+const distinct = (metrics: ReadonlyArray<{ readonly name: string }>): void => {
+  const names = metrics.map(({ name }) => name)
+  const twice = names.find((name, i) => names.indexOf(name) < i)
+  if (twice !== undefined) {
+    throw new RangeError(`evaluate: two metrics are called ${twice}; ask them in two evaluations`)
+  }
+}
+
 /** The examples that a model was trained on, those of its start included. */
 const trainedOn = (model: AnyStep): ReadonlySet<AnyStep> => {
   const found = new Set<AnyStep>()
@@ -133,8 +142,9 @@ const contamination = (model: AnyStep, { name, questions = {} }: Metric<any, any
 export const evaluate = <M extends string, E, const Ms extends ReadonlyArray<Metric<any, NoInfer<M>, unknown>>>(
   model: Step<Weights<M>, E>,
   metrics: Ms
-): Step<Scores<Names<Ms>>, E | Errors<Ms>> =>
-  make({
+): Step<Scores<Names<Ms>>, E | Errors<Ms>> => {
+  distinct(metrics)
+  return make({
     kind: "scores",
     title: `evaluate ${model.title}`,
     inputs: Object.fromEntries([
@@ -142,12 +152,14 @@ export const evaluate = <M extends string, E, const Ms extends ReadonlyArray<Met
       ...metrics.flatMap((metric) => contamination(model, metric))
     ])
   })
+}
 
 /** The metrics at every snapshot of a run: held-out curves, without the test set being an input of training. */
 export const trajectory = <M extends string, E, const Ms extends ReadonlyArray<Metric<any, NoInfer<M>, unknown>>>(
   trained: Step<Trained<M>, E>,
   metrics: Ms
 ): Step<Curve<Names<Ms>>, E | Errors<Ms>> => {
+  distinct(metrics)
   const { recipe } = trained.parameters as { readonly recipe: { readonly snapshots: number } }
   const inputs: Record<string, Step<Weights<M>> | Step<Scores<never>, unknown>> = {}
   for (let index = 0; index < recipe.snapshots; index++) {

@@ -42,6 +42,10 @@ describe("contamination", () => {
     assert.deepStrictEqual(kinds(scores.inputs["contamination/gsm8k"]!), ["training/0", "training/1", "against/gsm8k"])
   })
 
+  it("has a benchmark once in an evaluation", () => {
+    assert.throws(() => evaluate(base, [...metrics, ...metrics]), /two metrics are called gsm8k/)
+  })
+
   it.live("lists the questions and the training rows, and warns", () =>
     Effect.gen(function*() {
       const { run } = executor(yield* scratch)
