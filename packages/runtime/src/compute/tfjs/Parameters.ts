@@ -41,21 +41,29 @@ export const parametersOf = (
   let m = optimiser === undefined ? undefined : Float32Array.from(optimiser.m)
   let v = optimiser === undefined ? undefined : Float32Array.from(optimiser.v)
   let updates = optimiser?.updates ?? 0
-  const upload = (values: ReadonlyArray<Value>): ReadonlyArray<readonly [Value, Tensor]> =>
-    tf.tidy(() => {
-      const made = values.map((value) => {
+  type Uploaded = ReadonlyArray<readonly [Value, Tensor]>
+  const free = (tensors: Uploaded) => {
+    for (const [, { held }] of tensors) tf.dispose([...held])
+  }
+  const upload = (values: ReadonlyArray<Value>): Uploaded => {
+    const made: Array<readonly [Value, Tensor]> = []
+    try {
+      for (const value of values) {
         const { from, shape, size } = placeOf(value)
-        return tf.keep(tf.tensor(parameters.subarray(from, from + size), [...shape], "float32"))
-      })
+        const data = parameters.subarray(from, from + size)
+        made.push([value, floats(tf.tensor(data, [...shape], "float32"))])
+      }
       return made
-    }).map((tensor, i) => [values[i]!, floats(tensor)])
-  const kept = upload(wanted.weights.filter((value) => !wanted.trained.includes(value)))
-  let moving = upload(wanted.trained)
+    } catch (error) {
+      free(made)
+      throw error
+    }
+  }
+  const all = upload(wanted.weights)
+  const kept = all.filter(([value]) => !wanted.trained.includes(value))
+  let moving: Uploaded = all.filter(([value]) => wanted.trained.includes(value))
   let weights = new Map([...kept, ...moving])
   const sums = new Map<Value, TfTensor>()
-  const free = (tensors: Iterable<Tensor>) => {
-    for (const { held } of tensors) tf.dispose([...held])
-  }
   const zeroGradients = () => {
     tf.dispose([...sums.values()])
     sums.clear()
@@ -85,7 +93,7 @@ export const parametersOf = (
         const settings = decays(shape) ? update : { ...update, weightDecay: 0 }
         adamW(training, flat, state, settings, { factor, from, to: from + size, updates })
       }
-      free(moving.map(([, tensor]) => tensor))
+      free(moving)
       moving = upload(wanted.trained)
       weights = new Map([...kept, ...moving])
       return { gradNorm, clipped: factor < 1 }
@@ -94,7 +102,7 @@ export const parametersOf = (
     optimiser: () => ({ m: m?.slice() ?? new Float32Array(count), v: v?.slice() ?? new Float32Array(count), updates }),
     close: () => {
       zeroGradients()
-      free(weights.values())
+      free([...weights])
     }
   }
 }
