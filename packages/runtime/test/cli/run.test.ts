@@ -92,7 +92,7 @@ describe("run", () => {
       manifest: { kind: string; meta: object }
     }
     assert.strictEqual(shown.manifest.kind, "Scores")
-    assert.hasAllKeys(shown.manifest.meta, ["chosenLogProb", "chosenChange", "margin"])
+    assert.containsAllKeys(shown.manifest.meta, ["chosenLogProb", "chosenChange", "margin"])
     const gone = await run("show", "small/dil-lsf")
     assert.strictEqual(gone.code, 1)
     assert.match(gone.stderr, /UnknownResult: small\/dil-lsf: .*did you mean small\/dil-lsif/)
