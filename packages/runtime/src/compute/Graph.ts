@@ -117,6 +117,22 @@ export interface Graph {
 export const valuesOf = (record: object): ReadonlyArray<Value> =>
   Object.values(record).filter((value) => value !== undefined)
 
+/** What ends with each node: the values that it is the last to read or make, `kept` apart. */
+export const endings = (
+  nodes: ReadonlyArray<Node>,
+  kept: ReadonlySet<Value>
+): ReadonlyMap<Node, ReadonlyArray<Value>> => {
+  const last = new Map<Value, Node>()
+  for (const node of nodes) {
+    for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) {
+      if (!kept.has(value)) last.set(value, node)
+    }
+  }
+  const ending = new Map<Node, Array<Value>>(nodes.map((node) => [node, []]))
+  for (const [value, node] of last) ending.get(node)!.push(value)
+  return ending
+}
+
 /** The nodes that `wanted` depends on, in order. */
 export const living = (nodes: ReadonlyArray<Node>, wanted: Iterable<Value>): ReadonlyArray<Node> => {
   const needed = new Set(wanted)

@@ -5,7 +5,7 @@ import type { Precision } from "@penchant/dsl/Recipe"
 import type { EngineName } from "./backends.ts"
 import type { Numerics } from "./Engine.ts"
 import { type Gradient, gradient } from "./gradient.ts"
-import { type Graph, type Node, type OperationName, type Value, valuesOf } from "./Graph.ts"
+import { endings, type Graph, type Node, type OperationName, type Value, valuesOf } from "./Graph.ts"
 import type { Load } from "./load.ts"
 import type { AttentionAttributes } from "./operations/attention.ts"
 import { recomputed } from "./recompute.ts"
@@ -210,29 +210,25 @@ export const footprintOf = (
   const live = new Map<Value, number>()
   let [now, peak] = [0, 0]
   const walk = (graph: Graph, keep: ReadonlySet<Value>): void => {
-    const lastUse = new Map<Value, number>()
-    graph.nodes.forEach((node, i) => {
-      for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) lastUse.set(value, i)
-    })
-    graph.nodes.forEach((node, i) => {
+    const endingAt = endings(graph.nodes, keep)
+    for (const node of graph.nodes) {
+      const ending = endingAt.get(node)!
       const accumulator = (node.inputs as { readonly accumulator?: Value }).accumulator
       for (const value of valuesOf(node.outputs)) {
         // Gradients of weights are summed where they are; what is added to another's last use takes its place.
         const inPlace = sums.has(value) && node.operation === "mm"
-        const reused = accumulator !== undefined && lastUse.get(accumulator) === i && live.has(accumulator)
-          && !keep.has(accumulator)
+        const reused = accumulator !== undefined && ending.includes(accumulator) && live.has(accumulator)
         const size = inPlace ? 0 : bytes.of(value)
         if (reused) live.set(accumulator, 0)
         live.set(value, size)
         now += reused ? 0 : size
       }
       peak = Math.max(peak, now + bytes.within(node))
-      for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) {
-        if (lastUse.get(value) !== i || keep.has(value)) continue
+      for (const value of ending) {
         now -= live.get(value) ?? 0
         live.delete(value)
       }
-    })
+    }
   }
   walk(forward, new Set([...forward.outputs, ...saved]))
   const activations = now

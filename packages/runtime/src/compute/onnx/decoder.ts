@@ -3,6 +3,7 @@
 import { Tensor } from "onnxruntime-node"
 import type { Decoder } from "../../generation/Decoder.ts"
 import { pieces, promptBatch } from "../../generation/promptBatch.ts"
+import { promptMask } from "../../generation/promptMask.ts"
 import type { Batch } from "../Batch.ts"
 import { type AttentionShape, decodingName, type Window } from "./decoding.ts"
 import { type Feeds, int64 } from "./feeds.ts"
@@ -74,17 +75,8 @@ export const decoderOf = ({ attentions, groups: counts, prefill, step, vocabular
       }
     }
   }
-  const mask = (kvHeads: number, window: Window = Infinity): Tensor => {
-    const perGroup = kvHeads * longest
-    const data = new Float32Array(lengths.length * perGroup)
-    lengths.forEach((length, g) => {
-      // The query stands at position length + filled - 1.
-      const hidden = Math.min(length - 1, Math.max(0, length + filled - window))
-      for (let at = g * perGroup; at < (g + 1) * perGroup; at += longest) {
-        data.fill(-1e9, at, at + hidden)
-        data.fill(-1e9, at + length - 1, at + longest)
-      }
-    })
+  const mask = (kvHeads: number, window?: Window): Tensor => {
+    const data = promptMask(lengths, { filled, kvHeads, longest, low: -1e9, window })
     return new Tensor("float32", data, [lengths.length * kvHeads, 1, longest])
   }
   let promptFeeds: Feeds = {}

@@ -1,5 +1,5 @@
 // Interprets a graph by the reference kernels, freeing each tensor after its last use.
-import { type Graph, type Input, type Node, type Value, valuesOf } from "../Graph.ts"
+import { endings, type Graph, type Input, type Value } from "../Graph.ts"
 import { kernels } from "../operations/kernels.ts"
 import type { Sizes } from "../sizes.ts"
 import type { Tensor } from "./Tensor.ts"
@@ -10,10 +10,7 @@ export type Environment = Map<Value, Tensor>
 /** Runs the nodes in order, adding to `environment`, which at the end holds what it held before and what `keep` names. */
 export const run = (graph: Graph, environment: Environment, keep: ReadonlyArray<Value>, sizes: Sizes): void => {
   const kept = new Set<Value>([...environment.keys(), ...keep])
-  const lastUse = new Map<Value, Node>()
-  for (const node of graph.nodes) {
-    for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) lastUse.set(value, node)
-  }
+  const ending = endings(graph.nodes, kept)
   for (const node of graph.nodes) {
     const kernel = kernels[node.operation] as (
       inputs: object,
@@ -32,9 +29,7 @@ export const run = (graph: Graph, environment: Environment, keep: ReadonlyArray<
     for (const [name, value] of Object.entries(node.outputs as Readonly<Record<string, Value>>)) {
       environment.set(value, outputs[name]!)
     }
-    for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) {
-      if (lastUse.get(value) === node && !kept.has(value)) environment.delete(value)
-    }
+    for (const value of ending.get(node)!) environment.delete(value)
   }
 }
 

@@ -2,7 +2,7 @@
 // Each phase is one tidy scope, so that one that fails leaves nothing behind.
 import type { Tensor as TfTensor } from "@tensorflow/tfjs-core"
 import type { Batch } from "../Batch.ts"
-import { type Graph, type Input, type Node, type Value, valuesOf } from "../Graph.ts"
+import { endings, type Graph, type Input, type Node, type Value, valuesOf } from "../Graph.ts"
 import { tableOf } from "../reference/run.ts"
 import { sizesOf } from "../sizes.ts"
 import { type Context, floats, ints, type Tensor, type Tf } from "./Lowering.ts"
@@ -74,13 +74,7 @@ export const startRun = (
   }
   return {
     through: (graph, keep, made = () => {}) => {
-      const wanted = new Set<Value>([...environment.keys(), ...keep])
-      const lastUse = new Map<Value, Node>()
-      for (const node of graph.nodes) {
-        for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) {
-          if (!wanted.has(value)) lastUse.set(value, node)
-        }
-      }
+      const ending = endings(graph.nodes, new Set([...environment.keys(), ...keep]))
       tf.tidy(() => {
         for (const node of graph.nodes) {
           lower(node)
@@ -88,9 +82,7 @@ export const startRun = (
             const [tensor] = environment.get(value)!.held
             if (tensor !== undefined) made(value, tensor)
           }
-          for (const value of new Set([...valuesOf(node.inputs), ...valuesOf(node.outputs)])) {
-            if (lastUse.get(value) === node && environment.has(value)) drop(value)
-          }
+          for (const value of ending.get(node)!) if (environment.has(value)) drop(value)
         }
         return Array.from(environment.values(), ({ held }) => held) as Array<Array<TfTensor>>
       })

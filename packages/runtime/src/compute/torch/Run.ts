@@ -1,6 +1,6 @@
 // One batch on its way through a graph and, after it, its gradient: the tensors that live now, freed after their last use.
 import type { Batch } from "../Batch.ts"
-import { type Graph, type Input, type Node, type NodeOf, type Operations, type Value, valuesOf } from "../Graph.ts"
+import { endings, type Graph, type Input, type Node, type NodeOf, type Operations, type Value, valuesOf } from "../Graph.ts"
 import { tableOf } from "../reference/run.ts"
 import { sizesOf } from "../sizes.ts"
 import type { CausalMask, Context, Tensor } from "./Lowering.ts"
@@ -57,12 +57,12 @@ export const startRun = (
   }
   const index: Context["index"] = (elements) => once(elements, "index", () => torch.uploadIndex(elements))
 
-  const step = (node: Node, lastUse: ReadonlyMap<Value, Node>, into: ReadonlyMap<Value, Handle>): void => {
+  const step = (node: Node, ending: ReadonlyArray<Value>, into: ReadonlyMap<Value, Handle>): void => {
     const taken = Object.entries(node.inputs as Readonly<Record<string, Value | undefined>>).flatMap(([name, value]) =>
       value === undefined ? [] : [{ name, value, tensor: get(value) }]
     )
     const spares = new Set(
-      taken.filter(({ value }) => environment.has(value) && lastUse.get(value) === node).map(({ tensor }) => tensor)
+      taken.filter(({ value }) => environment.has(value) && ending.includes(value)).map(({ tensor }) => tensor)
     )
     const outputs = Object.entries(node.outputs as Readonly<Record<string, Value>>)
     // only a matrix product that sums nothing else yet can sum into a place that exists already
@@ -89,23 +89,15 @@ export const startRun = (
   return {
     get,
     through: (graph, keep, into = new Map()) => {
-      const wanted = new Set<Value>([...environment.keys(), ...keep])
-      const lastUse = new Map<Value, Node>()
+      const ending = endings(graph.nodes, new Set([...environment.keys(), ...keep]))
       for (const node of graph.nodes) {
-        for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) {
-          if (!wanted.has(value)) lastUse.set(value, node)
-        }
-      }
-      for (const node of graph.nodes) {
-        step(node, lastUse, into)
+        step(node, ending.get(node)!, into)
         for (const output of valuesOf(node.outputs)) {
           const target = into.get(output)
           const made = environment.get(output)
           if (target !== undefined && made !== undefined) addTo(torch, target, made)
         }
-        for (const value of [...valuesOf(node.inputs), ...valuesOf(node.outputs)]) {
-          if (lastUse.get(value) === node && environment.has(value)) drop(value)
-        }
+        for (const value of ending.get(node)!) if (environment.has(value)) drop(value)
       }
     },
     setCotangent: (input, coefficients) => {

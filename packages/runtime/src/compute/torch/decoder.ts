@@ -3,6 +3,7 @@
 import type { Decoder } from "../../generation/Decoder.ts"
 import { logitsOf } from "../../generation/logits.ts"
 import { pieces, promptBatch } from "../../generation/promptBatch.ts"
+import { promptMask } from "../../generation/promptMask.ts"
 import type { Forward } from "../../model/Family.ts"
 import type { Batch } from "../Batch.ts"
 import type { Node, NodeOf, Value } from "../Graph.ts"
@@ -98,19 +99,12 @@ export const decoderOf = (
       }
     })
 
-  /** [G * kvHeads, 1, P] added to scores: -infinity where a prompt has no such row, or none that the window shows. */
-  const maskOf = (kvHeads: number, window = Infinity): Handle => {
-    const data = new Float32Array(lengths.length * kvHeads * longest)
-    lengths.forEach((length, g) => {
-      // the query stands at position length + filled - 1
-      const hidden = Math.min(length - 1, Math.max(0, length + filled - window))
-      for (let at = g * kvHeads * longest; at < (g + 1) * kvHeads * longest; at += longest) {
-        data.fill(-Infinity, at, at + hidden)
-        data.fill(-Infinity, at + length - 1, at + longest)
-      }
-    })
-    return torch.upload(data, [lengths.length * kvHeads, 1, longest])
-  }
+  /** [G * kvHeads, 1, P] */
+  const maskOf = (kvHeads: number, window: number | undefined): Handle =>
+    torch.upload(
+      promptMask(lengths, { filled, kvHeads, longest, low: -Infinity, window }),
+      [lengths.length * kvHeads, 1, longest]
+    )
 
   const attend: Attend = ({ attributes, outputs }, { k, q, v }) => {
     const layer = layerOf.get(outputs.y)!
