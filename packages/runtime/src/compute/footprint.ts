@@ -100,19 +100,21 @@ const habits: { readonly [E in EngineName]: Habits } = {
 }
 
 /** Halves of masters, gradients in 16 bits, moments in 32; attention is always flash attention. */
-const inBfloat16: Habits = {
-  ...habits.torch,
-  parameter: { weights: 4, gradients: 2, optimiser: 8 },
-  float: 2,
-  attentionKeeps: ({ heads }, { sizes }) => 2 * heads * sizes.T
+const narrowHabits: { readonly [E in EngineName]?: Habits } = {
+  torch: {
+    ...habits.torch,
+    parameter: { weights: 4, gradients: 2, optimiser: 8 },
+    float: 2,
+    attentionKeeps: ({ heads }, { sizes }) => 2 * heads * sizes.T
+  }
 }
 
 /** What decides how memory is spent. */
 export type Spending = Pick<Numerics, "engine"> & { readonly precision?: Precision }
 
 const habitsOf = ({ engine, precision }: Spending): Habits | undefined => {
-  if (precision === "bfloat16") return engine === "torch" ? inBfloat16 : undefined
-  return Object.hasOwn(habits, engine) ? habits[engine as EngineName] : undefined
+  const table = precision === "bfloat16" ? narrowHabits : habits
+  return Object.hasOwn(table, engine) ? table[engine as EngineName] : undefined
 }
 
 /** Bytes of every value that takes memory worth counting. */

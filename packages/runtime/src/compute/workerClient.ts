@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
 import type { GenerateOptions, Prompt } from "../generation/Generation.ts"
+import { inBfloat16 } from "./backends.ts"
 import type { Batch } from "./Batch.ts"
 import type { FusedInputs, Numerics, RunOptions, Session } from "./Engine.ts"
 import { Engine } from "./Engine.ts"
@@ -124,11 +125,13 @@ export const engineOf: (
       numerics,
       open: Effect.fnUntraced(function*(model, options = {}) {
         const { precision } = options
-        if (precision === "bfloat16" && numerics.engine !== "torch") {
+        if (precision === "bfloat16" && !inBfloat16.has(numerics.engine)) {
           return yield* new EngineError({
             engine: numerics.engine,
             operation: "open",
-            problem: "it does not compute in bfloat16: use --engine torch, or precision float32 in the recipe"
+            problem: `it does not compute in bfloat16: use --engine ${
+              [...inBfloat16].join(" or ")
+            }, or precision float32 in the recipe`
           })
         }
         const id = sessions++

@@ -116,16 +116,11 @@ const tensors = (c: Gemma): ReadonlyArray<TensorSpec> => {
 }
 
 const forward = (c: Gemma, adapter?: Lora): Forward => {
-  const { embedding, g, head, linear, predicting, w } = network(tensors(c), adapter)
+  const { embedding, g, head, linear, predicting, rotated, w } = network(tensors(c), adapter)
   const { headDim, heads, kvHeads } = c
   const norm = (x: Value, name: string) =>
     g.emit("rmsNorm", { x, weight: w(`${name}.weight`) }, { epsilon: c.epsilon, offset: 1 }).y
   const normed = (x: Value, name: string) => c.headNorms ? norm(x, name) : x
-  const positions = g.batch("positions")
-  const turned = (x: Value, { frequencies, scale }: Rope) => {
-    const attributes = { headDim, dims: headDim, style: "half", inverse: false } as const
-    return g.emit("rope", { x, positions, ...g.tables(frequencies, scale) }, attributes).y
-  }
 
   let x = g.emit("scale", { x: embedding("model.embed_tokens", g.batch("tokens")) }, { factor: Math.sqrt(c.width) }).y
   c.ropes.forEach((rope, layer) => {
@@ -133,8 +128,8 @@ const forward = (c: Gemma, adapter?: Lora): Forward => {
     const attention = `${at}self_attn.`
     const h = norm(x, `${at}input_layernorm`)
     const attended = g.emit("attention", {
-      q: turned(normed(linear(h, `${attention}q_proj`), `${attention}q_norm`), rope),
-      k: turned(normed(linear(h, `${attention}k_proj`), `${attention}k_norm`), rope),
+      q: rotated(normed(linear(h, `${attention}q_proj`), `${attention}q_norm`), rope, headDim),
+      k: rotated(normed(linear(h, `${attention}k_proj`), `${attention}k_norm`), rope, headDim),
       v: linear(h, `${attention}v_proj`),
       segments: g.batch("segments")
     }, { heads, kvHeads, headDim, scale: c.scale, window: c.windows[layer], softCap: c.scoreCap }).y

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import type { Value } from "../compute/Graph.ts"
 import { type ConfigProblem, family, type Forward, type TensorSpec } from "./Family.ts"
 import { dropouts, geluOf, only, Positive, refuse, Size } from "./fields.ts"
-import { network, specs } from "./network.ts"
+import { affine, network, specs } from "./network.ts"
 
 const Json = Schema.Struct({
   vocab_size: Size,
@@ -68,9 +68,8 @@ const read = (json: typeof Json.Type): Result.Result<Gpt2, ConfigProblem> =>
   })
 
 const tensors = (c: Gpt2): ReadonlyArray<TensorSpec> => {
-  const norm = (name: string) => [[`${name}.weight`, [c.width]], [`${name}.bias`, [c.width]]] as const
-  const linear = (name: string, from: number, to: number) =>
-    [[`${name}.weight`, [from, to]], [`${name}.bias`, [to]]] as const
+  const norm = (name: string) => affine(name, [c.width], c.width)
+  const linear = (name: string, from: number, to: number) => affine(name, [from, to], to)
   return specs([
     ["transformer.wte.weight", [c.vocabulary, c.width]],
     ["transformer.wpe.weight", [c.maxPositions, c.width]],

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import type { Value } from "../compute/Graph.ts"
 import { type ConfigProblem, family, type Forward, type TensorSpec } from "./Family.ts"
 import { dropouts, geluOf, Positive, refuse, Size } from "./fields.ts"
-import { network, specs } from "./network.ts"
+import { affine, network, specs } from "./network.ts"
 import { type Rope, ropeFields, ropeOf } from "./rope.ts"
 
 const Json = Schema.Struct({
@@ -71,11 +71,9 @@ const read = (json: typeof Json.Type): Result.Result<GptNeox, ConfigProblem> =>
   })
 
 const tensors = (c: GptNeox): ReadonlyArray<TensorSpec> => {
-  const norm = (name: string) => [[`${name}.weight`, [c.width]], [`${name}.bias`, [c.width]]] as const
-  const linear = (name: string, to: number, from: number, biased = true) => [
-    [`${name}.weight`, [to, from]] as const,
-    ...(biased ? [[`${name}.bias`, [to]] as const] : [])
-  ]
+  const norm = (name: string) => affine(name, [c.width], c.width)
+  const linear = (name: string, to: number, from: number, biased = true) =>
+    affine(name, [to, from], biased ? to : undefined)
   return specs([
     ["gpt_neox.embed_in.weight", [c.vocabulary, c.width]],
     ...Array.from({ length: c.layers }, (_, layer) => {
@@ -95,16 +93,12 @@ const tensors = (c: GptNeox): ReadonlyArray<TensorSpec> => {
 }
 
 const forward = (c: GptNeox, adapter?: Lora): Forward => {
-  const { embedding, g, head, layerNorm, linear, predicting } = network(tensors(c), adapter)
+  const { embedding, g, head, layerNorm, linear, predicting, rotated } = network(tensors(c), adapter)
   const headDim = c.width / c.heads
   const norm = (x: Value, name: string) => layerNorm(x, name, c.epsilon)
   const part = (x: Value, i: number) =>
     g.emit("columns", { x }, { period: 3 * headDim, from: i * headDim, to: (i + 1) * headDim }).y
-  const positions = g.batch("positions")
-  const tables = g.tables(c.rope.frequencies, c.rope.scale)
-  const dims = 2 * c.rope.frequencies.length
-  const turned = (x: Value) =>
-    g.emit("rope", { x, positions, ...tables }, { headDim, dims, style: "half", inverse: false }).y
+  const turned = (x: Value) => rotated(x, c.rope, headDim)
   const attributes = { heads: c.heads, kvHeads: c.heads, headDim, scale: headDim ** -0.5 }
 
   let x = embedding("gpt_neox.embed_in", g.batch("tokens"))

@@ -3,10 +3,17 @@ import type { Lora } from "@penchant/dsl/Recipe"
 import { builder, type Input, type Value } from "../compute/Graph.ts"
 import type { Forward, Layer, Stored, TensorSpec } from "./Family.ts"
 import { adapterNames, adapts } from "./lora.ts"
+import type { Rope } from "./rope.ts"
 
 /** Names and shapes, as most families list them. */
 export const specs = (tensors: Iterable<readonly [string, ReadonlyArray<number>]>): ReadonlyArray<TensorSpec> =>
   Array.from(tensors, ([name, shape]) => ({ name, shape }))
+
+/** A weight, and a bias of `bias` elements unless undefined. */
+export const affine = (name: string, shape: ReadonlyArray<number>, bias: number | undefined) => [
+  [`${name}.weight`, shape] as const,
+  ...(bias === undefined ? [] : [[`${name}.bias`, [bias]] as const])
+]
 
 export const network = (tensors: ReadonlyArray<TensorSpec>, adapter?: Lora) => {
   const g = builder()
@@ -32,6 +39,13 @@ export const network = (tensors: ReadonlyArray<TensorSpec>, adapter?: Lora) => {
   return {
     g,
     w,
+    /** x [T, heads * headDim] turned by its positions, in as many of each head's dimensions as the frequencies are for. */
+    rotated: (x: Value, { frequencies, scale }: Rope, headDim: number): Value =>
+      g.emit(
+        "rope",
+        { x, positions: g.batch("positions"), ...g.tables(frequencies, scale) },
+        { headDim, dims: 2 * frequencies.length, style: "half", inverse: false }
+      ).y,
     embedding: (table: string, ids: Value): Value => g.emit("embedding", { table: w(`${table}.weight`), ids }, {}).y,
     layerNorm: (x: Value, name: string, epsilon: number): Value =>
       g.emit("layerNorm", { x, weight: w(`${name}.weight`), bias: w(`${name}.bias`) }, { epsilon }).y,

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import type { Value } from "../compute/Graph.ts"
 import type { Architecture, ConfigProblem, Forward, TensorSpec } from "./Family.ts"
 import { dropouts, only, Positive, refuse, Size } from "./fields.ts"
-import { network, specs } from "./network.ts"
+import { affine, network, specs } from "./network.ts"
 import { type Rope, type RopeDefaults, ropeFields, ropeOf } from "./rope.ts"
 
 export const transformerFields = {
@@ -96,10 +96,8 @@ export const transformerOf = (
 const tensors = (c: Transformer): ReadonlyArray<TensorSpec> => {
   const q = c.heads * c.headDim
   const kv = c.kvHeads * c.headDim
-  const linear = (name: string, out: number, from: number, biased: boolean) => [
-    [`${name}.weight`, [out, from]] as const,
-    ...(biased ? [[`${name}.bias`, [out]] as const] : [])
-  ]
+  const linear = (name: string, out: number, from: number, biased: boolean) =>
+    affine(name, [out, from], biased ? out : undefined)
   return specs([
     ["model.embed_tokens.weight", [c.vocabulary, c.width]],
     ...Array.from({ length: c.layers }, (_, layer) => {
@@ -134,15 +132,10 @@ const tensors = (c: Transformer): ReadonlyArray<TensorSpec> => {
 }
 
 const forward = (c: Transformer, adapter?: Lora): Forward => {
-  const { embedding, g, head, linear, predicting, w } = network(tensors(c), adapter)
+  const { embedding, g, head, linear, predicting, rotated, w } = network(tensors(c), adapter)
   const { headDim, heads, kvHeads } = c
   const norm = (x: Value, name: string) =>
     g.emit("rmsNorm", { x, weight: w(`${name}.weight`) }, { epsilon: c.epsilon }).y
-  const positions = g.batch("positions")
-  const tables = g.tables(c.rope.frequencies, c.rope.scale)
-  const dims = 2 * c.rope.frequencies.length
-  const turned = (x: Value) =>
-    g.emit("rope", { x, positions, ...tables }, { headDim, dims, style: "half", inverse: false }).y
   const normed = (x: Value, name: string) => c.headNorms ? norm(x, name) : x
   /** The projections that are one after another in a tensor when fused. */
   const projections = (x: Value, fused: string, parts: ReadonlyArray<readonly [string, number]>) => {
@@ -163,8 +156,8 @@ const forward = (c: Transformer, adapter?: Lora): Forward => {
       [`${attention}v_proj`, kvHeads * headDim]
     ]) as [Value, Value, Value]
     const attended = g.emit("attention", {
-      q: turned(normed(q, `${attention}q_norm`)),
-      k: turned(normed(k, `${attention}k_norm`)),
+      q: rotated(normed(q, `${attention}q_norm`), c.rope, headDim),
+      k: rotated(normed(k, `${attention}k_norm`), c.rope, headDim),
       v,
       segments: g.batch("segments")
     }, { heads, kvHeads, headDim, scale: headDim ** -0.5, window: c.windows[layer] }).y

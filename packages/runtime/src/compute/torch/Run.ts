@@ -1,6 +1,15 @@
 // One batch on its way through a graph and, after it, its gradient: the tensors that live now, freed after their last use.
 import type { Batch } from "../Batch.ts"
-import { endings, type Graph, type Input, type Node, type NodeOf, type Operations, type Value, valuesOf } from "../Graph.ts"
+import {
+  endings,
+  type Graph,
+  type Input,
+  type Node,
+  type NodeOf,
+  type Operations,
+  type Value,
+  valuesOf
+} from "../Graph.ts"
 import { tableOf } from "../reference/run.ts"
 import { sizesOf } from "../sizes.ts"
 import type { CausalMask, Context, Tensor } from "./Lowering.ts"
