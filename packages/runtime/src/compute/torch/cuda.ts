@@ -1,6 +1,7 @@
 // The CUDA devices of this machine as its driver tells them, without a context, libtorch or a worker. Not yet run on a GPU.
-import koffi from "koffi"
+import type koffi from "koffi"
 import * as fs from "node:fs"
+import { createRequire } from "node:module"
 import type { Missing } from "./discovery.ts"
 
 export interface CudaDevice {
@@ -11,6 +12,9 @@ export interface CudaDevice {
 }
 
 const drivers: Partial<Record<NodeJS.Platform, string>> = { linux: "libcuda.so.1", win32: "nvcuda.dll" }
+/** Every command asks for devices to choose an engine; where no driver is, the foreign-function library stays unloaded. */
+const open = (driver: string) => (createRequire(import.meta.url)("koffi") as typeof koffi).load(driver)
+
 /** What the kernel shows where a driver is loaded; the last is WSL's. Asked first, since loading a library is not free. */
 const nodes = ["/dev/nvidiactl", "/dev/dxg"]
 
@@ -27,7 +31,7 @@ const capabilityMajor = 75
 const capabilityMinor = 76
 
 const ask = (driver: string): ReadonlyArray<CudaDevice> | Missing => {
-  const library = koffi.load(driver)
+  const library = open(driver)
   const count = new Int32Array(1)
   const started = library.func("int cuInit(unsigned int)")(0) as number
   const counted = started === 0 ? library.func("int cuDeviceGetCount(int*)")(count) as number : started
@@ -55,7 +59,7 @@ const ask = (driver: string): ReadonlyArray<CudaDevice> | Missing => {
 /** Bytes of the device that is current in this thread, which libtorch makes current; so after the first tensor. */
 export const cudaMemory = (): { readonly freeBytes: number; readonly totalBytes: number } => {
   const [free, total] = [new BigUint64Array(1), new BigUint64Array(1)]
-  const code = koffi.load(drivers[process.platform]!).func("int cuMemGetInfo_v2(size_t*, size_t*)")(
+  const code = open(drivers[process.platform]!).func("int cuMemGetInfo_v2(size_t*, size_t*)")(
     free,
     total
   ) as number
