@@ -57,7 +57,7 @@ export const reasons = (verdict: Verdict): ReadonlyArray<string> =>
 export const missReasons = (
   rows: Rows,
   node: Node,
-  label: Pick<Label, "label" | "spare">,
+  label: Pick<Label, "label" | "pipeline" | "spare">,
   inputs: Readonly<Record<string, InputNow>>,
   code: Code
 ): ReadonlyArray<Why> => {
@@ -71,14 +71,14 @@ export const missReasons = (
 }
 
 /** Rows by one of their columns, in one statement however many keys are asked for. */
-const byKeys = <Row>(rows: Rows, sql: string, keys: ReadonlyArray<string>): ReadonlyArray<Row> =>
+const byKeys = <Row>(rows: Rows, sql: string, keys: ReadonlyArray<unknown>): ReadonlyArray<Row> =>
   rows.all<Row>(sql, JSON.stringify(keys))
 
 interface Known {
   readonly actions: ReadonlyMap<string, Action>
   /** Seconds by own key, of the last success with it. */
   readonly seconds: ReadonlyMap<string, number>
-  /** The same by label. */
+  /** The same by label in this pipeline. */
   readonly labels: ReadonlyMap<string, number>
 }
 
@@ -94,10 +94,13 @@ const look = (rows: Rows, { graph, labels }: Labelled): Known => {
     "SELECT ownKey, seconds, max(finished) FROM json_each(?) JOIN action ON ownKey = value GROUP BY ownKey",
     [...new Set(graph.nodes.map(({ own }) => own.key))]
   )
-  const names = [...labels.values()].flatMap(({ label, spare }) => (spare === undefined ? [label] : [label, spare]))
+  const names = [...labels.values()].flatMap(({ label, pipeline, spare }) =>
+    (spare === undefined ? [label] : [label, spare]).map((name) => [pipeline, name])
+  )
   const labelled = byKeys<{ readonly label: string; readonly seconds: number }>(
     rows,
-    "SELECT label, seconds FROM json_each(?) JOIN label ON label = value JOIN action USING (actionKey)",
+    `SELECT label, seconds FROM json_each(?) JOIN label ON pipeline = value ->> 0 AND label = value ->> 1
+     JOIN action USING (actionKey)`,
     names
   )
   return {

@@ -27,12 +27,16 @@ export const partsOf = (rows: Rows, actionKey: string): Parts | undefined => {
   return row === undefined ? undefined : parse(row.parts)
 }
 
-/** The last success under a label, or under the name it may have had before another result came to share it. */
-export const lastSuccess = (rows: Rows, { label, spare }: Pick<Label, "label" | "spare">): Parts | undefined => {
+/** The last success of a pipeline under a label, or under the name it may have had before another result came to share it. */
+export const lastSuccess = (
+  rows: Rows,
+  { label, pipeline, spare }: Pick<Label, "label" | "pipeline" | "spare">
+): Parts | undefined => {
   for (const name of [label, spare]) {
     if (name === undefined) continue
     const row = rows.get<{ readonly parts: string }>(
-      "SELECT parts FROM label JOIN action USING (actionKey) WHERE label = ?",
+      "SELECT parts FROM label JOIN action USING (actionKey) WHERE pipeline = ? AND label = ?",
+      pipeline,
       name
     )
     if (row !== undefined) return parse(row.parts)
@@ -47,14 +51,19 @@ export const codeFiles = (rows: Rows, digest: string): Readonly<Record<string, s
 }
 
 /** Points the names of a node at a success. Unchanged rows are not written. */
-export const recordLabels = (rows: Rows, { aliases, label, spare }: Label, actionKey: string, now: number): void => {
+export const recordLabels = (
+  rows: Rows,
+  { aliases, label, pipeline, spare }: Label,
+  actionKey: string,
+  now: number
+): void => {
   const upsert = (spare: 0 | 1, condition: string): string =>
-    `INSERT INTO label (label, actionKey, at, spare) VALUES (?, ?, ?, ${spare})
-     ON CONFLICT (label) DO UPDATE SET actionKey = excluded.actionKey, at = excluded.at, spare = excluded.spare
+    `INSERT INTO label (pipeline, label, actionKey, at, spare) VALUES (?, ?, ?, ?, ${spare})
+     ON CONFLICT (pipeline, label) DO UPDATE SET actionKey = excluded.actionKey, at = excluded.at, spare = excluded.spare
      WHERE (actionKey <> excluded.actionKey OR spare <> excluded.spare) AND ${condition}`
-  for (const name of [label, ...aliases]) rows.run(upsert(0, "true"), name, actionKey, now)
+  for (const name of [label, ...aliases]) rows.run(upsert(0, "true"), pipeline, name, actionKey, now)
   // A name that something goes by is never taken away from it.
-  if (spare !== undefined) rows.run(upsert(1, "spare = 1"), spare, actionKey, now)
+  if (spare !== undefined) rows.run(upsert(1, "spare = 1"), pipeline, spare, actionKey, now)
 }
 
 export interface Commit extends Action {

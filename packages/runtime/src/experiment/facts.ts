@@ -4,6 +4,7 @@ import type { ComputeError, StoreError } from "@penchant/dsl/Errors"
 import type { AnyStep } from "@penchant/dsl/Step"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as path from "node:path"
 import type { Numerics } from "../compute/Engine.ts"
 import { type Code, type CodeFiles, installation, moduleCode, packagesCode } from "./code.ts"
 import { type Facts, type Graph, graph, type Node, outsideOf, stepsOf, type Target } from "./graph.ts"
@@ -19,6 +20,8 @@ export interface FactsOptions {
   readonly numerics: Effect.Effect<Numerics, ComputeError>
   /** What relative paths are relative to. */
   readonly directory?: string
+  /** The file that exports the targets: reasons compare with what ran from the same file. */
+  readonly pipeline?: string
   /** Another code than this installation's, for tests. */
   readonly code?: CodeFiles
 }
@@ -36,8 +39,12 @@ export interface Planning {
 }
 
 /** Files are read once for the life of this value; those that could not be read are tried again. */
-export const planning = Effect.fnUntraced(function*({ ledger }: Home, options: FactsOptions) {
+export const planning = Effect.fnUntraced(function*(home: Home, options: FactsOptions) {
+  const { ledger } = home
   const directory = options.directory ?? process.cwd()
+  const pipeline = options.pipeline === undefined
+    ? ""
+    : path.relative(path.dirname(home.directory), path.resolve(directory, options.pipeline))
   const code = yield* Effect.cached(Effect.suspend(() => packagesCode(ledger, options.code ?? installation())))
   const numerics = yield* Effect.cached(Effect.map(options.numerics, numericsIdentity))
   const sources = new Map<string, Facts["sources"] extends ReadonlyMap<string, infer S> ? S : never>()
@@ -62,7 +69,7 @@ export const planning = Effect.fnUntraced(function*({ ledger }: Home, options: F
       computes: options.computes,
       directory
     }, known)
-    return { graph: made, labels: labelsOf(made, targets), code: packages }
+    return { graph: made, labels: labelsOf(made, targets, pipeline), code: packages }
   })
   return { code, graphOf } satisfies Planning
 })

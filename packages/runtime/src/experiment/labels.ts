@@ -3,6 +3,8 @@
 import type { Graph, Node, Target } from "./graph.ts"
 
 export interface Label {
+  /** The file that the step was met in, relative to where the state directory lies; "" in a program. */
+  readonly pipeline: string
   readonly label: string
   /** Further exports of the same result. */
   readonly aliases: ReadonlyArray<string>
@@ -34,7 +36,11 @@ const count = (counts: Map<string, number>, key: string): void => {
 }
 
 /** Unique labels by plan key: `objectives/dpo`, `objectives/dpo › train dpo`; shared nodes by title alone. */
-export const labelsOf = ({ nodes, of }: Graph, targets: ReadonlyArray<Target>): ReadonlyMap<string, Label> => {
+export const labelsOf = (
+  { nodes, of }: Graph,
+  targets: ReadonlyArray<Target>,
+  pipeline: string
+): ReadonlyMap<string, Label> => {
   const exported = new Map<string, ReadonlyArray<string>>()
   for (const { label, step } of targets) {
     const key = of(step).planKey
@@ -67,6 +73,7 @@ export const labelsOf = ({ nodes, of }: Graph, targets: ReadonlyArray<Target>): 
       taken.add(label)
     }
     labels.set(planKey, {
+      pipeline,
       label,
       aliases: isExport ? exported.get(planKey)!.slice(1) : [],
       spare: !isExport && step.title !== label && titles.get(step.title) === 1 ? step.title : undefined,

@@ -58,5 +58,18 @@ export const migrations: ReadonlyArray<string> = [
   -- Caches: content of files outside the store, and pipeline files that passed the type checker.
   CREATE TABLE sourceFile (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE typecheck (key TEXT PRIMARY KEY, file TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+  `,
+  `
+  -- Two pipelines may call different steps alike: a reason compares with the same pipeline's last success.
+  ALTER TABLE label RENAME TO formerLabel;
+  DROP INDEX labelAction;
+  CREATE TABLE label (
+    pipeline TEXT NOT NULL, label TEXT NOT NULL, actionKey TEXT NOT NULL, at INTEGER NOT NULL, spare INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, label)
+  ) WITHOUT ROWID;
+  CREATE INDEX labelAction ON label (actionKey);
+  CREATE INDEX labelName ON label (label, at);
+  INSERT INTO label SELECT '', label, actionKey, at, spare FROM formerLabel;
+  DROP TABLE formerLabel;
   `
 ]

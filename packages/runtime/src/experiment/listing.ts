@@ -29,12 +29,13 @@ export interface Listed {
   readonly finished: number
 }
 
-/** The latest result under every label, by label. */
+/** The latest result under every label, by label. Where pipelines share one, the last that was given it. */
 export const ls = (ledger: Ledger["Service"]): Effect.Effect<ReadonlyArray<Listed>, StoreError> =>
   ledger.read((rows) =>
     rows.all<Listed>(
       `SELECT label, artifact.kind AS kind, digest, bytes, seconds, finished
-       FROM label JOIN action USING (actionKey) JOIN artifact ON digest = output WHERE spare = 0 ORDER BY label`
+       FROM (SELECT label, actionKey, max(at) FROM label WHERE spare = 0 GROUP BY label)
+       JOIN action USING (actionKey) JOIN artifact ON digest = output ORDER BY label`
     )
   )
 
@@ -45,7 +46,7 @@ const similarTo = (rows: Rows, name: string): ReadonlyArray<string> => {
     const shared = label.toLowerCase().split(/[^\p{L}\p{N}.]+/u).filter((word) => words.has(word)).length
     return shared + (name.length > 2 && label.startsWith(name.slice(0, 3)) ? 0.5 : 0)
   }
-  return rows.all<{ readonly label: string }>("SELECT label FROM label WHERE spare = 0 ORDER BY label")
+  return rows.all<{ readonly label: string }>("SELECT DISTINCT label FROM label WHERE spare = 0 ORDER BY label")
     .map(({ label }) => ({ label, score: close(label) }))
     .filter(({ score }) => score > 0)
     .toSorted((a, b) => b.score - a.score)
@@ -58,7 +59,7 @@ export const resolve = Effect.fnUntraced(
   function*(ledger: Ledger["Service"], name: string): Effect.fn.Return<string, StoreError | UnknownResult> {
     const { digests, similar } = yield* ledger.read((rows) => {
       const labelled = rows.get<{ readonly output: string }>(
-        "SELECT output FROM label JOIN action USING (actionKey) WHERE label = ?",
+        "SELECT output FROM label JOIN action USING (actionKey) WHERE label = ? ORDER BY at DESC LIMIT 1",
         name
       )
       const digests = labelled !== undefined
@@ -130,7 +131,7 @@ export const show = Effect.fnUntraced(
     return yield* ledger.read((rows) => ({
       digest,
       labels: rows.all<{ readonly label: string }>(
-        "SELECT label FROM label JOIN action USING (actionKey) WHERE output = ? AND spare = 0 ORDER BY label",
+        "SELECT DISTINCT label FROM label JOIN action USING (actionKey) WHERE output = ? AND spare = 0 ORDER BY label",
         digest
       ).map(({ label }) => label),
       manifest: decode(

@@ -1,10 +1,12 @@
 // A corpus of edits to one experiment: after each, exactly the right steps are no hits, and each says exactly why.
 import { assert, describe, it } from "@effect/vitest"
-import { reasons } from "@penchant/runtime/experiment/Plan"
+import { openHome } from "@penchant/runtime/experiment/Home"
+import { ls, resolve, show } from "@penchant/runtime/experiment/listing"
+import { type PlanNode, reasons } from "@penchant/runtime/experiment/Plan"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import { edits } from "./edits.ts"
-import { planIn, runIn, withDirectory } from "./fakes.ts"
+import { planIn, runIn, step, withDirectory } from "./fakes.ts"
 import { options, targets, world, write } from "./world.ts"
 
 const inputsAlone = /^input ".+" (changed|is new|is no longer there): /
@@ -37,6 +39,29 @@ describe("explain", () => {
         // Everything is as it was, so nothing has to run.
         const plan = yield* planIn(home, targets(world(directory)), options(before))
         assert.isTrue([...plan.values()].every(({ verdict }) => verdict._tag === "Hit"))
+      })
+    ))
+
+  it.live("compares with what the same pipeline ran, not with a step of another that is called alike", () =>
+    withDirectory((home) =>
+      Effect.gen(function*() {
+        const train = (seed: number) => ({ "train dpo": step("train", { seed }) })
+        const [mine, yours] = [{ pipeline: "pipelines/mine.ts" }, { pipeline: "pipelines/yours.ts" }]
+        const reasonsOf = (plan: ReadonlyMap<string, PlanNode>) => reasons(plan.get("train dpo")!.verdict)
+        const { digests } = yield* runIn(home, train(0), mine)
+        assert.deepStrictEqual(reasonsOf(yield* planIn(home, train(1), mine)), ["seed changed from 0 to 1"])
+        assert.deepStrictEqual(reasonsOf(yield* planIn(home, train(1), yours)), ["never ran"])
+        assert.deepStrictEqual((yield* runIn(home, train(0), yours)).status, { "train dpo": "hit" })
+        const second = yield* runIn(home, train(1), yours)
+        assert.deepStrictEqual(reasonsOf(yield* planIn(home, train(2), mine)), ["seed changed from 0 to 2"])
+        assert.deepStrictEqual(reasonsOf(yield* planIn(home, train(2), yours)), ["seed changed from 1 to 2"])
+        // For people the label is one: the latest result.
+        yield* Effect.scoped(Effect.gen(function*() {
+          const { ledger } = yield* openHome(home)
+          assert.deepStrictEqual((yield* ls(ledger)).map(({ digest }) => digest), [second.digests["train dpo"]])
+          assert.strictEqual(yield* resolve(ledger, "train dpo"), second.digests["train dpo"])
+          assert.deepStrictEqual((yield* show(ledger, digests["train dpo"]!)).labels, ["train dpo"])
+        }))
       })
     ))
 })

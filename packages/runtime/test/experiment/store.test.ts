@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { StoreError } from "@penchant/dsl/Errors"
 import { sha256 } from "@penchant/dsl/Identity"
 import { openHome } from "@penchant/runtime/experiment/Home"
+import { ls } from "@penchant/runtime/experiment/listing"
 import { nameProblem } from "@penchant/runtime/experiment/manifest"
 import { reasons } from "@penchant/runtime/experiment/Plan"
 import * as Effect from "effect/Effect"
@@ -222,6 +223,34 @@ describe("a bad state directory", () => {
         db.exec("PRAGMA user_version = 99")
         db.close()
         yield* failsWith(newer, /was written by a newer penchant/)
+      })
+    ))
+
+  it.effect("of the first version of the ledger keeps its results and their names", () =>
+    withDirectory((home) =>
+      Effect.gen(function*() {
+        const { digests } = yield* runIn(home, chain())
+        const db = new DatabaseSync(path.join(home, "ledger.sqlite"))
+        db.exec(`
+          DROP INDEX labelName;
+          DROP INDEX labelAction;
+          ALTER TABLE label RENAME TO later;
+          CREATE TABLE label (
+            label TEXT PRIMARY KEY, actionKey TEXT NOT NULL, at INTEGER NOT NULL, spare INTEGER NOT NULL
+          ) WITHOUT ROWID;
+          CREATE INDEX labelAction ON label (actionKey);
+          INSERT INTO label SELECT label, actionKey, at, spare FROM later;
+          DROP TABLE later;
+          PRAGMA user_version = 1`)
+        db.close()
+        const again = yield* runIn(home, chain())
+        assert.deepStrictEqual(again.ran, [])
+        assert.deepStrictEqual(again.digests, digests)
+        yield* Effect.scoped(Effect.gen(function*() {
+          const { ledger } = yield* openHome(home)
+          const listed = Object.fromEntries((yield* ls(ledger)).map(({ digest, label }) => [label, digest]))
+          assert.deepStrictEqual(listed, digests)
+        }))
       })
     ))
 
