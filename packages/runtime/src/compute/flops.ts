@@ -2,7 +2,7 @@
 // Recomputation is no useful work and is left out, so that a utilisation is one of the model's own operations.
 import type { Planned } from "./footprint.ts"
 import { type Graph, type Node, type Value, valuesOf } from "./Graph.ts"
-import type { Load } from "./load.ts"
+import { askingOf, type Load } from "./load.ts"
 import { elementsOf, sizeOf } from "./sizes.ts"
 
 /** `read` are the values that anything asks for: a gradient that nobody wants is not computed. */
@@ -22,7 +22,8 @@ const flopsOf = (node: Node, { seen, sizes }: Load, read: ReadonlySet<Value>): n
     }
     case "attention":
     case "attentionBackward":
-      return (node.operation === "attention" ? 4 : 8) * node.attributes.heads * node.attributes.headDim * seen
+      return (node.operation === "attention" ? 4 : 8) * node.attributes.heads * node.attributes.headDim *
+        seen[askingOf(node)]
     default:
       return 0
   }

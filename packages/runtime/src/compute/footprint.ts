@@ -6,11 +6,17 @@ import type { EngineName } from "./backends.ts"
 import type { Numerics } from "./Engine.ts"
 import { type Gradient, gradient } from "./gradient.ts"
 import { endings, type Graph, type Node, type OperationName, type Value, valuesOf } from "./Graph.ts"
-import type { Load } from "./load.ts"
+import { askingOf, type Load } from "./load.ts"
 import type { AttentionAttributes } from "./operations/attention.ts"
 import { recomputed } from "./recompute.ts"
 import { elementsOf, sizeOf } from "./sizes.ts"
 import { widestComposed } from "./torch/attention.ts"
+
+/** Rows that ask, and the keys that they meet. */
+interface Asked {
+  readonly rows: number
+  readonly pairs: number
+}
 
 /** How an engine spends memory, where the graph does not say it. Bytes of a float are `f`. */
 interface Habits {
@@ -18,7 +24,7 @@ interface Habits {
   readonly parameter: Readonly<Record<"weights" | "gradients" | "optimiser", number>>
   readonly float: number
   /** Floats that attention and the head keep for their gradients. */
-  readonly attentionKeeps: (of: AttentionAttributes, load: Load) => number
+  readonly attentionKeeps: (of: AttentionAttributes, asked: Asked) => number
   readonly headKeeps: (logits: number, softCap: number | undefined) => number
   /** Floats of logits that the head has in hand at once, and how many such arrays. */
   readonly headChunk: number
@@ -89,8 +95,8 @@ const habits: { readonly [E in EngineName]: Habits } = {
   torch: {
     parameter: adam(4),
     float: 4,
-    attentionKeeps: ({ headDim, heads, softCap }, { pairs, sizes }) =>
-      softCap === undefined && headDim > widestComposed ? heads * sizes.T : arrays(softCap) * heads * pairs,
+    attentionKeeps: ({ headDim, heads, softCap }, { pairs, rows }) =>
+      softCap === undefined && headDim > widestComposed ? heads * rows : arrays(softCap) * heads * pairs,
     headKeeps: (logits) => logits <= 2 ** 28 ? logits : 0,
     headChunk: 2 ** 28,
     headArrays: 2,
@@ -105,7 +111,7 @@ const narrowHabits: { readonly [E in EngineName]?: Habits } = {
     ...habits.torch,
     parameter: { weights: 4, gradients: 2, optimiser: 8 },
     float: 2,
-    attentionKeeps: ({ heads }, { sizes }) => 2 * heads * sizes.T
+    attentionKeeps: ({ heads }, { rows }) => 2 * heads * rows
   }
 }
 
@@ -124,7 +130,7 @@ const bytesOf = (forward: Graph, h: Habits, load: Load) => {
     sizeOf(node.inputs.hidden.shape[0]!, load.sizes) * sizeOf(node.inputs.head.shape[0]!, load.sizes)
   const keeps = (node: Node): number =>
     node.operation === "attention"
-      ? h.attentionKeeps(node.attributes, load)
+      ? h.attentionKeeps(node.attributes, { rows: load.sizes[askingOf(node)], pairs: load.pairs[askingOf(node)] })
       : node.operation === "tokenLogProb"
       ? h.headKeeps(logits(node), node.attributes.softCap)
       : 0

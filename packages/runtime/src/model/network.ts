@@ -1,6 +1,7 @@
 // What the forward graphs of families are written with: a model's tensors by name, linear layers with their adapters, the head.
 import type { Lora } from "@penchant/dsl/Recipe"
 import { builder, type Input, type Value } from "../compute/Graph.ts"
+import { askPredictingRows } from "../compute/predictingRows.ts"
 import type { Forward, Layer, Stored, TensorSpec } from "./Family.ts"
 import { adapterNames, adapts } from "./lora.ts"
 import type { Rope } from "./rope.ts"
@@ -69,7 +70,7 @@ export const network = (tensors: ReadonlyArray<TensorSpec>, adapter?: Lora) => {
         predictor: g.batch("predictor"),
         targets: g.batch("targets")
       }, { softCap })
-      return { graph: g.finish([logProb]), logProb, weights: [...weights, ...adapters], layers }
+      return { graph: askPredictingRows(g.finish([logProb])), logProb, weights: [...weights, ...adapters], layers }
     }
   }
 }

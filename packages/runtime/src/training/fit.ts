@@ -54,7 +54,8 @@ export const heaviest = (data: TokenGroups, sides: ReadonlyArray<string>): Load 
   const longest = loads.reduce((a, b) => (b.sizes.T > a.sizes.T ? b : a))
   const { T } = longest.sizes
   const sizes = { ...longest.sizes, M: T * dense(({ sizes }) => sizes.M), N: T * dense(({ sizes }) => sizes.N) }
-  return { sizes, pairs: T * dense(({ pairs }) => pairs), seen: T * dense(({ seen }) => seen) }
+  const most = (of: "pairs" | "seen") => ({ T: T * dense((load) => load[of].T), M: T * dense((load) => load[of].M) })
+  return { sizes, pairs: most("pairs"), seen: most("seen") }
 }
 
 /**

@@ -39,20 +39,24 @@ describe("recomputation", () => {
     const { graph, logProb, weights } = forwardOf(tinyLlama(2, { num_hidden_layers: 5 }))
     const blocks = blocksOf(graph)
     assert.strictEqual(blocks.length, 5)
-    // A layer of this family is 13 operations, after the embedding, each block where the one before it ends.
-    blocks.forEach(({ from, to }, i) => assert.deepStrictEqual([from, to], [1 + 13 * i, 14 + 13 * i]))
+    // A layer of this family is 13 operations, after the embedding, each block where the one before it ends. The last gathers
+    // what predicts of its input, of that input's norm, and of the positions.
+    const [first, last] = [blocks.slice(0, -1), blocks.at(-1)!]
+    first.forEach(({ from, to }, i) => assert.deepStrictEqual([from, to], [1 + 13 * i, 14 + 13 * i]))
+    assert.deepStrictEqual([last.from, last.to], [1 + 13 * 4, 14 + 13 * 4 + 3])
     const plain = gradient(graph, logProb, weights)
     const sparing = recomputed(graph, plain)
     const inside = (saved: ReadonlyArray<unknown>) =>
       graph.nodes.slice(1, blocks.at(-1)!.to).flatMap((node) => Object.values(node.outputs)).filter((value) =>
         saved.includes(value)
       )
-    // Two norms with their inverses, q, k, v, attention and what it keeps, the sum after it, gate, up, their product.
-    assert.strictEqual(inside(plain.saved).length, 5 * 13 + 4)
-    // The inputs of layers 1 to 4; that of layer 0 is the embedding's output.
+    // Two norms with their inverses, q, k, v, attention and what it keeps, the sum after it, gate, up, their product; the inputs
+    // of four layers, and what the last one gathers.
+    assert.strictEqual(inside(plain.saved).length, 5 * 13 + 4 + 3)
+    // The inputs of layers 1 to 4, and what leaves the last; that of layer 0 is the embedding's output.
     assert.deepStrictEqual(
       inside(sparing.saved),
-      blocks.slice(0, -1).flatMap(({ to }) => Object.values(graph.nodes[to - 1]!.outputs))
+      blocks.flatMap(({ to }) => Object.values(graph.nodes[to - 1]!.outputs))
     )
     assert.deepStrictEqual(sparing.graph.outputs, plain.graph.outputs)
     const names = sparing.graph.nodes.flatMap((node) => Object.values(node.outputs)).map(({ name }) => name)

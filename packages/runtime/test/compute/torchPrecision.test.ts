@@ -40,10 +40,16 @@ describe.skipIf("problem" in found)("bfloat16", async () => {
       {}
     )
     const session = await backend.open(model, { precision: "bfloat16" })
-    const [got, expected] = [await session.forward(batch), await exact.forward(batch)]
-    const errors = got.map((value, n) => Math.abs(value - expected[n]!))
+    // of many tokens: what one batch loses depends on the products' order, which differs from processor to processor
+    const all: Array<number> = []
+    let errors: ReadonlyArray<number> = []
+    for (const each of [...Array.from({ length: 20 }, (_, seed) => batchOf(groupsOf(seed, 12))), batch]) {
+      const [got, expected] = [await session.forward(each), await exact.forward(each)]
+      errors = Array.from(got, (value, n) => Math.abs(value - expected[n]!))
+      all.push(...errors)
+    }
     // these logits reach 10, where bfloat16 has steps of 2^-4
-    assert.isBelow(errors.reduce((a, b) => a + b) / errors.length, 0.04)
+    assert.isBelow(all.reduce((a, b) => a + b) / all.length, 0.04)
     assert.isBelow(Math.max(...errors), 0.2)
     // it is not float32 that answers
     assert.isAbove(Math.max(...errors), 1e-4)

@@ -5,7 +5,6 @@ import { logitsOf } from "../../generation/logits.ts"
 import type { Forward } from "../../model/Family.ts"
 import type { Node, NodeOf, Value } from "../Graph.ts"
 import { type Context, contextOf, lower } from "./Lowering.ts"
-import { askPredictingRows } from "./predictingRows.ts"
 import { type Model, program } from "./Program.ts"
 import type { Layout } from "./tiles.ts"
 
@@ -46,7 +45,7 @@ export const attentionsOf = ({ graph }: Forward): ReadonlyArray<AttentionShape> 
 
 /** `layout` without branches. */
 export const prefillModel = (forward: Forward, layout: Layout): Model => {
-  const graph = askPredictingRows(logitsOf(forward).graph)
+  const { graph } = logitsOf(forward)
   const building = program()
   const context = contextOf(building, layout)
   lower(graph.nodes, context)

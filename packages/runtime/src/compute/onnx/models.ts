@@ -7,7 +7,6 @@ import { living, type Node, type Value, valuesOf } from "../Graph.ts"
 import { recomputed } from "../recompute.ts"
 import { contextOf, lower } from "./Lowering.ts"
 import { lowerObjective } from "./objective.ts"
-import { askPredictingRows } from "./predictingRows.ts"
 import { type Model, program } from "./Program.ts"
 import type { Layout } from "./tiles.ts"
 
@@ -28,13 +27,8 @@ export const sumName = (tensor: string): string => `sum ${tensor}`
 export const gradientName = (tensor: string): string => `gradient ${tensor}`
 const addendName = (tensor: string): string => `rows ${tensor}`
 
-const forwardOf = ({ graph }: Forward) => {
-  const narrow = askPredictingRows(graph)
-  return { graph: narrow, logProb: narrow.outputs[0]! }
-}
-
 export const scoringModel = (forward: Forward, layout: Layout): Model => {
-  const { graph, logProb } = forwardOf(forward)
+  const { graph, logProb } = forward
   const building = program()
   const context = contextOf(building, layout)
   lower(graph.nodes, context)
@@ -48,7 +42,7 @@ export const trainingModel = (
   layout: Layout,
   { loss, recompute = false }: { readonly loss?: FusedLoss | undefined; readonly recompute?: boolean } = {}
 ): TrainingModel => {
-  const { graph, logProb } = forwardOf(forward)
+  const { graph, logProb } = forward
   const trained = forward.trained ?? forward.weights
   const plain = gradient(graph, logProb, trained)
   const { after, graph: backward } = recompute ? recomputed(graph, plain) : { ...plain, after: new Map<Node, Value>() }

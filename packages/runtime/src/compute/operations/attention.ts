@@ -19,11 +19,12 @@ import { check, equal, float, type GradientRule, opaque } from "./rule.ts"
 
 export interface Attention {
   /**
-   * q [T, heads * headDim]; k, v [T, kvHeads * headDim]; query head h reads key head floor(h * kvHeads / heads).
+   * q [T, heads * headDim]; k, v [T, kvHeads * headDim]; query head h reads key head floor(h * kvHeads / heads). Or q of the M
+   * rows that predict alone: each prompt's last, and the branches'.
    * segments int [S]: rows of prompt, branch 0, branch 1, ... per group, S / G of them in each. A branch may have none.
    */
   readonly inputs: { readonly q: Value; readonly k: Value; readonly v: Value; readonly segments: Value }
-  /** y [T, heads * headDim]; saved: whatever the engine keeps for the gradient (probabilities, log-sums, nothing). */
+  /** y in the shape of q; saved: whatever the engine keeps for the gradient (probabilities, log-sums, nothing). */
   readonly outputs: { readonly y: Value; readonly saved: Value }
   readonly attributes: AttentionAttributes
 }
@@ -41,9 +42,10 @@ export interface AttentionAttributes {
 
 export const shape: ShapeRule<"attention"> = (inputs, { headDim, heads, kvHeads }) => {
   const { k, q, segments, v } = inputs
-  const rows = q.shape[0]!
+  const rows = k.shape[0]!
   check(
-    heads % kvHeads === 0 && equal(q.shape, [rows, heads * headDim]) && equal(k.shape, [rows, kvHeads * headDim])
+    heads % kvHeads === 0 && equal(k.shape, [rows, kvHeads * headDim])
+      && (equal(q.shape, [rows, heads * headDim]) || equal(q.shape, ["M", heads * headDim]))
       && equal(v.shape, k.shape) && segments.dtype === "int" && equal(segments.shape, ["S"]),
     "attention",
     inputs
@@ -62,7 +64,7 @@ export const gradient: GradientRule<"attention"> = ({ build, cotangents, node, s
 /** `saved` holds the probabilities, block by block. */
 export const kernel: Kernel<"attention"> = ({ k, q, segments, v }, attributes, { G }) => {
   const { headDim, kvHeads } = attributes
-  const blocks = blocksOf(segments.ints, G)
+  const blocks = blocksOf(segments.ints, G, q.shape[0]!)
   const y = floats(q.shape)
   const saved = floats([blocks.reduce((sum, block) => sum + probabilities(block, attributes), 0)])
   let at = 0
@@ -73,7 +75,7 @@ export const kernel: Kernel<"attention"> = ({ k, q, segments, v }, attributes, {
       const [m, n] = [asking.length, seen.length]
       const p = saved.data.subarray(at, at += m * n)
       addProduct(p, gather(q.data, asking, headDim), gather(k.data, seen, headDim), m, n, headDim)
-      causalSoftmax(p, block.own, n, attributes)
+      causalSoftmax(p, block.asks, n, attributes)
       const part = new Float64Array(m * headDim)
       addProduct(part, p, transposed(gather(v.data, seen, headDim), n, headDim), m, headDim, n)
       scatterAdd(part, asking, headDim, y.data)

@@ -8,7 +8,7 @@ import type { AttentionAttributes } from "./attention.ts"
 import { check, equal, float, type GradientRule } from "./rule.ts"
 
 export interface AttentionBackward {
-  /** cotangent and y [T, heads * headDim]; the rest as in `attention`, and what it saved. */
+  /** cotangent and y in the shape of q; the rest as in `attention`, and what it saved. */
   readonly inputs: {
     readonly cotangent: Value
     readonly y: Value
@@ -36,7 +36,7 @@ export const kernel: Kernel<"attentionBackward"> = (inputs, attributes, { G }) =
   const { headDim, kvHeads, scale, softCap } = attributes
   const d = { q: floats(q.shape), k: floats(k.shape), v: floats(v.shape) }
   let at = 0
-  for (const block of blocksOf(segments.ints, G)) {
+  for (const block of blocksOf(segments.ints, G, q.shape[0]!)) {
     for (let kvHead = 0; kvHead < kvHeads; kvHead++) {
       const asking = queryPlaces(block, kvHead, attributes)
       const seen = keyPlaces(block, kvHead, attributes)

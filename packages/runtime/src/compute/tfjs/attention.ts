@@ -10,12 +10,12 @@ import { capped, type Context, floats, type Lowering, of, opaque, slopeOfCap, ty
 interface Places {
   readonly asking: TfTensor
   readonly seen: TfTensor
-  /** [own, prompt + own] 0 where a row may look, -1e9 elsewhere: finite, so that a masked score gives 0 and no NaN. */
+  /** [asks, prompt + own] 0 where a row may look, -1e9 elsewhere: finite, so that a masked score gives 0 and no NaN. */
   readonly mask: TfTensor
 }
 
 const placesOf = (
-  { from, own, prompt, start }: Block,
+  { asking, asks, from, own, prompt, start }: Block,
   { ints }: Tensor,
   { window = Infinity }: AttentionAttributes,
   { once, tf }: Context
@@ -24,15 +24,16 @@ const placesOf = (
     tf.tensor2d(Int32Array.from({ length }, (_, i) => place(i)), [length, 1], "int32")
   const keys = prompt + own
   return {
-    asking: once(ints, `asking ${from}`, () => column(own, (i) => from + i)),
+    asking: once(ints, `asking ${asking} ${asks}`, () => column(asks, (i) => asking + i)),
     seen: once(ints, `seen ${from}`, () => column(keys, (i) => i < prompt ? start + i : from + i - prompt)),
-    mask: once(ints, `mask ${own} ${prompt} ${window}`, () => {
-      const mask = new Float32Array(own * keys)
-      for (let i = 0; i < own; i++) {
-        mask.fill(-1e9, i * keys, i * keys + Math.max(0, prompt + i + 1 - window))
-        mask.fill(-1e9, i * keys + prompt + i + 1, (i + 1) * keys)
+    mask: once(ints, `mask ${asks} ${keys} ${window}`, () => {
+      const mask = new Float32Array(asks * keys)
+      for (let i = 0; i < asks; i++) {
+        const seen = keys - asks + i + 1
+        mask.fill(-1e9, i * keys, i * keys + Math.max(0, seen - window))
+        mask.fill(-1e9, i * keys + seen, (i + 1) * keys)
       }
-      return tf.tensor2d(mask, [own, keys])
+      return tf.tensor2d(mask, [asks, keys])
     })
   }
 }
@@ -54,23 +55,23 @@ const byRow = (x: TfTensor, rows: number, { headDim, kvHeads }: AttentionAttribu
 
 const joined = (parts: ReadonlyArray<TfTensor>, { tf }: Context): TfTensor => tf.concat([...parts], 0)
 
-/** `saved` holds the probabilities [kvHeads, shared * own, keys] of each block. */
+/** `saved` holds the probabilities [kvHeads, shared * asks, keys] of each block. */
 export const attention: Lowering<"attention"> = ({ k, q, segments, v }, attributes, context) => {
   const { sizes, tf } = context
   const { heads, kvHeads, scale, softCap } = attributes
   const scaled = tf.mul(of(q), scale)
   const saved: Array<TfTensor> = []
-  const outputs = blocksOf(segments.ints, sizes.G).map((block) => {
+  const outputs = blocksOf(segments.ints, sizes.G, q.shape[0]!).map((block) => {
     const { asking, mask, seen } = placesOf(block, segments, attributes, context)
-    const [own, keys] = mask.shape as [number, number]
+    const [asks, keys] = mask.shape as [number, number]
     const p = tf.tidy(() => {
       const queries = byHead(scaled, asking, attributes, context)
       const scores = tf.matMul(queries, byHead(of(k), seen, attributes, context), false, true)
-      const masked = tf.add(tf.reshape(capped(scores, softCap, tf), [heads, own, keys]), mask)
-      return tf.reshape(tf.softmax(masked), [kvHeads, heads / kvHeads * own, keys])
+      const masked = tf.add(tf.reshape(capped(scores, softCap, tf), [heads, asks, keys]), mask)
+      return tf.reshape(tf.softmax(masked), [kvHeads, heads / kvHeads * asks, keys])
     })
     saved.push(p)
-    return tf.tidy(() => byRow(tf.matMul(p, byHead(of(v), seen, attributes, context)), own, attributes, context))
+    return tf.tidy(() => byRow(tf.matMul(p, byHead(of(v), seen, attributes, context)), asks, attributes, context))
   })
   return { y: floats(joined(outputs, context)), saved: opaque(saved) }
 }
@@ -80,10 +81,12 @@ export const attentionBackward: Lowering<"attentionBackward"> = (inputs, attribu
   const { sizes, tf } = context
   const { scale, softCap } = attributes
   const cut = (x: Tensor, places: TfTensor) => byHead(of(x), places, attributes, context)
-  const places = blocksOf(segments.ints, sizes.G).map((block) => placesOf(block, segments, attributes, context))
+  const places = blocksOf(segments.ints, sizes.G, q.shape[0]!).map((block) =>
+    placesOf(block, segments, attributes, context)
+  )
   const parts = places.map(({ asking, mask, seen }, i) =>
     tf.tidy(() => {
-      const [own, keys] = mask.shape as [number, number]
+      const [asks, keys] = mask.shape as [number, number]
       const p = saved.held[i]!
       const c = cut(cotangent, asking)
       const through = tf.sum(tf.mul(c, cut(y, asking)), 2, true)
@@ -93,7 +96,7 @@ export const attentionBackward: Lowering<"attentionBackward"> = (inputs, attribu
         ? uncapped
         : tf.mul(uncapped, slopeOfCap(tf.mul(tf.matMul(queries, looked, false, true), scale), softCap, tf))
       return [
-        byRow(tf.matMul(slopes, looked), own, attributes, context),
+        byRow(tf.matMul(slopes, looked), asks, attributes, context),
         byRow(tf.matMul(slopes, queries, true, false), keys, attributes, context),
         byRow(tf.matMul(p, c, true, false), keys, attributes, context)
       ] as const

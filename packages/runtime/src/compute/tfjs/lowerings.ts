@@ -2,11 +2,12 @@
 // scatterND, which copy whole rows; the wasm kernel of `gather` takes 40 times as long.
 import type { Tensor as TfTensor } from "@tensorflow/tfjs-core"
 import type { OperationName } from "../Graph.ts"
+import { gatherInts } from "../operations/gatherRows.ts"
 import { sizeOf } from "../sizes.ts"
 import { gelu, geluBackward, swiglu, swigluBackward } from "./activations.ts"
 import { attention, attentionBackward } from "./attention.ts"
 import { tokenLogProb, tokenLogProbBackward } from "./head.ts"
-import { capped, floats, type Lowering, of } from "./Lowering.ts"
+import { capped, floats, ints, type Lowering, of } from "./Lowering.ts"
 import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from "./norms.ts"
 import { rope } from "./rope.ts"
 
@@ -19,7 +20,7 @@ const embedding: Lowering<"embedding"> = ({ ids, table }, _, { index, tf }) => {
 }
 
 const gatherRows: Lowering<"gatherRows"> = ({ rows, x }, _, { index, tf }) => ({
-  y: floats(tf.gatherND(of(x), index(rows.ints)))
+  y: x.shape.length === 1 ? ints(gatherInts(x.ints, rows.ints)) : floats(tf.gatherND(of(x), index(rows.ints)))
 })
 
 const mm: Lowering<"mm"> = ({ a, accumulator, b }, { transA, transB }, { tf }) => {

@@ -10,14 +10,15 @@ export const rope: Lowering<"rope"> = ({ cos, positions, sin, x }, attributes, {
   const [rows, width] = x.shape as [number, number]
   const heads = width / headDim
   const half = dims / 2
+  // positions are a batch's all or its predicting rows', and these are as many only where they are the same
   /** [rows, 1, half] */
   const cosines = once(
     cos,
-    "of these positions",
+    `of ${rows} positions`,
     () => tf.reshape(tf.gatherND(of(cos), index(positions.ints)), [rows, 1, half])
   )
   /** [2, rows, 1, half] */
-  const sines = once(sin, `of these positions ${inverse}`, () => {
+  const sines = once(sin, `of ${rows} positions ${inverse}`, () => {
     const chosen = tf.gatherND(of(sin), index(positions.ints))
     const both = inverse ? [chosen, tf.neg(chosen)] : [tf.neg(chosen), chosen]
     return tf.reshape(tf.concat(both, 0), [2, rows, 1, half])

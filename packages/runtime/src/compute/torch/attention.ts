@@ -3,7 +3,7 @@ import type { AttentionAttributes } from "../operations/attention.ts"
 import { blocksOf } from "../reference/blocks.ts"
 import { composedAttention, composedAttentionBackward } from "./composedAttention.ts"
 import { flashAttention, flashAttentionBackward } from "./flashAttention.ts"
-import type { Context, Lowering } from "./Lowering.ts"
+import type { Context, Lowering, Tensor } from "./Lowering.ts"
 import { maskedAttention, maskedAttentionBackward } from "./maskedAttention.ts"
 import { varlenAttention, varlenAttentionBackward } from "./varlenAttention.ts"
 
@@ -23,12 +23,15 @@ const ways = {
 
 const wayOf = (
   { headDim, softCap, window = Infinity }: AttentionAttributes,
-  segments: Int32Array,
+  { q, segments }: { readonly q: Tensor; readonly segments: Tensor },
   { sizes, torch }: Context
 ) => {
   if (softCap !== undefined) return ways.masked
   const float32 = torch.floats === torch.native.dtypes.float32
-  const most = blocksOf(segments, sizes.G).reduce((keys, { own, prompt }) => Math.max(keys, prompt + own), 0)
+  const most = blocksOf(segments.ints, sizes.G, q.shape[0]!).reduce(
+    (keys, { own, prompt }) => Math.max(keys, prompt + own),
+    0
+  )
   const products = window < most ? ways.masked : ways.composed
   if (torch.device.kind === "cpu") return float32 && headDim <= widestComposed && most <= 512 ? products : ways.flash
   if (float32) return products
@@ -39,7 +42,7 @@ const wayOf = (
 }
 
 export const attention: Lowering<"attention"> = (inputs, attributes, context) =>
-  wayOf(attributes, inputs.segments.ints, context)[0](inputs, attributes, context)
+  wayOf(attributes, inputs, context)[0](inputs, attributes, context)
 
 export const attentionBackward: Lowering<"attentionBackward"> = (inputs, attributes, context) =>
-  wayOf(attributes, inputs.segments.ints, context)[1](inputs, attributes, context)
+  wayOf(attributes, inputs, context)[1](inputs, attributes, context)

@@ -7,7 +7,7 @@ import { type Block, blocksOf } from "../reference/blocks.ts"
 import { type Context, floats, type Lowering, opaque, type Tensor } from "./Lowering.ts"
 import type { Handle } from "./native.ts"
 
-/** How the tensors of one attention are seen. `shared` query heads read a key head; a block has own * shared rows. */
+/** How the tensors of one attention are seen. `shared` query heads read a key head; a block has asks * shared rows. */
 const layoutOf = ({ headDim, heads, kvHeads }: AttentionAttributes, { torch }: Context, rows: number) => {
   const shared = heads / kvHeads
   const width = kvHeads * headDim
@@ -26,12 +26,12 @@ const layoutOf = ({ headDim, heads, kvHeads }: AttentionAttributes, { torch }: C
       return made
     },
     /** The block's part of it, and that part transposed. */
-    asking: (x: Handle, { from, own }: Block) => {
-      const offset = from * shared * headDim
+    asking: (x: Handle, { asking, asks }: Block) => {
+      const offset = asking * shared * headDim
       const head = rows * shared * headDim
       return {
-        rows: torch.strided(x, [kvHeads, own * shared, headDim], [head, headDim, 1], offset),
-        columns: torch.strided(x, [kvHeads, headDim, own * shared], [head, 1, headDim], offset)
+        rows: torch.strided(x, [kvHeads, asks * shared, headDim], [head, headDim, 1], offset),
+        columns: torch.strided(x, [kvHeads, headDim, asks * shared], [head, 1, headDim], offset)
       }
     },
     /** Rows [from, from + count) of keys or values [rows, kvHeads * headDim] as [kvHeads, headDim, count]. */
@@ -42,16 +42,16 @@ const layoutOf = ({ headDim, heads, kvHeads }: AttentionAttributes, { torch }: C
       plain: torch.strided(scores, [kvHeads, n, count], [n * all, all, 1], from),
       turned: torch.strided(scores, [kvHeads, count, n], [n * all, 1, all], from)
     }),
-    /** Writes [kvHeads, headDim, own * shared] as the block's rows of [rows, heads * headDim]. */
-    writeRows: (to: Handle, { from, own }: Block, part: Handle): void =>
+    /** Writes [kvHeads, headDim, asks * shared] as the block's rows of [rows, heads * headDim]. */
+    writeRows: (to: Handle, { asking, asks }: Block, part: Handle): void =>
       torch.native.copy(
         torch.strided(
           to,
-          [kvHeads, headDim, own, shared],
+          [kvHeads, headDim, asks, shared],
           [shared * headDim, 1, heads * headDim, headDim],
-          from * heads * headDim
+          asking * heads * headDim
         ),
-        torch.strided(part, [kvHeads, headDim, own, shared], [headDim * own * shared, own * shared, shared, 1], 0)
+        torch.strided(part, [kvHeads, headDim, asks, shared], [headDim * asks * shared, asks * shared, shared, 1], 0)
       ),
     /** Writes [kvHeads, headDim, count] as rows of [rows, kvHeads * headDim]. */
     writeKeys: (to: Handle, from: number, count: number, part: Handle): void =>
@@ -71,7 +71,7 @@ const layoutOf = ({ headDim, heads, kvHeads }: AttentionAttributes, { torch }: C
 export const composedAttention: Lowering<"attention"> = ({ k, q, segments, v }, attributes, context) => {
   const { causal, sizes, torch } = context
   const { headDim, kvHeads, scale } = attributes
-  const blocks = blocksOf(segments.ints, sizes.G)
+  const blocks = blocksOf(segments.ints, sizes.G, q.shape[0]!)
   const { baddbmm } = torch.native
   const layout = layoutOf(attributes, context, q.shape[0]!)
   const { make, shared } = layout
@@ -80,10 +80,15 @@ export const composedAttention: Lowering<"attention"> = ({ k, q, segments, v }, 
   const asking = layout.byHead(q.handles[0]!)
   const saved = blocks.map((block) =>
     torch.within((keep) => {
-      const { from, own, prompt } = block
-      const [rows, keys] = [own * shared, prompt + own]
+      const { asks, from, own, prompt } = block
+      const [rows, keys] = [asks * shared, prompt + own]
       const scores = make(kvHeads, rows, keys)
-      const masked = torch.strided(mask.handle, [kvHeads, rows, keys], [0, mask.keys, 1], prompt * shared * mask.keys)
+      const masked = torch.strided(
+        mask.handle,
+        [kvHeads, rows, keys],
+        [0, mask.keys, 1],
+        (keys - asks) * shared * mask.keys
+      )
       const seen = layout.keys(layout.seen(k.handles[0]!, block), 0, keys)
       baddbmm(scores, masked, layout.asking(asking, block).rows, seen, 1, scale)
       const p = keep(torch.call("_softmax", scores, 2, false))
@@ -108,7 +113,7 @@ export const composedAttentionBackward: Lowering<"attentionBackward"> = (
 ) => {
   const { sizes, torch } = context
   const { headDim, kvHeads, scale } = attributes
-  const blocks = blocksOf(segments.ints, sizes.G)
+  const blocks = blocksOf(segments.ints, sizes.G, q.shape[0]!)
   const { baddbmm, dtypes } = torch.native
   const layout = layoutOf(attributes, context, q.shape[0]!)
   const { make, shared } = layout
@@ -119,8 +124,8 @@ export const composedAttentionBackward: Lowering<"attentionBackward"> = (
   let prompts = { k: 0n, v: 0n }
   blocks.forEach((block, i) =>
     torch.within((keep) => {
-      const { from, own, prompt, start } = block
-      const [rows, keys] = [own * shared, prompt + own]
+      const { asks, from, own, prompt, start } = block
+      const [rows, keys] = [asks * shared, prompt + own]
       const p = saved.handles[i]!
       const c = layout.asking(pulling, block)
       const queries = layout.asking(asking, block)

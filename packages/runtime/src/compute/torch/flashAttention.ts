@@ -7,34 +7,44 @@ import { type Block, blocksOf } from "../reference/blocks.ts"
 import { type Context, floats, type Lowering, opaque, type Tensor } from "./Lowering.ts"
 import type { Handle } from "./native.ts"
 
-const named = (mask: Handle | undefined, scale: number) => ({ attn_mask: mask, scale })
-
-/** [own, prompt + own]: 0 where row i may look, prompt + i - window < j <= prompt + i; -infinity elsewhere. */
-export const maskOf = ({ own, prompt }: Block, { once, torch }: Context, of: object, window = Infinity): Handle =>
-  once(of, `mask ${own} ${prompt} ${window}`, () => {
-    const keys = prompt + own
-    const mask = new Float32Array(own * keys)
-    for (let i = 0; i < own; i++) {
-      mask.fill(-Infinity, i * keys, i * keys + Math.max(0, prompt + i + 1 - window))
-      mask.fill(-Infinity, i * keys + prompt + i + 1, (i + 1) * keys)
+/** [asks, keys]: 0 where row i may look, at the last `window` of its first keys - asks + i + 1 keys; -infinity elsewhere. */
+export const maskOf = (
+  { asks, own, prompt }: Block,
+  { once, torch }: Context,
+  of: object,
+  window = Infinity
+): Handle => {
+  const keys = prompt + own
+  return once(of, `mask ${asks} ${keys} ${window}`, () => {
+    const mask = new Float32Array(asks * keys)
+    for (let i = 0; i < asks; i++) {
+      const seen = keys - asks + i + 1
+      mask.fill(-Infinity, i * keys, i * keys + Math.max(0, seen - window))
+      mask.fill(-Infinity, i * keys + seen, (i + 1) * keys)
     }
-    return torch.upload(mask, [own, keys])
+    return torch.upload(mask, [asks, keys])
   })
+}
 
-/** Nothing where the kernel's causal flag says it all. */
-const neededMask = (block: Block, { window = Infinity }: AttentionAttributes, context: Context, of: object) =>
-  block.prompt === 0 && window >= block.own ? undefined : maskOf(block, context, of, window)
+/** What the kernel is told: its causal flag where that says it all, and nothing where one row sees every key. */
+const hidingOf = (block: Block, { scale, window = Infinity }: AttentionAttributes, context: Context, of: object) => {
+  const { asks, own, prompt } = block
+  const whole = window >= prompt + own
+  const causal = whole && prompt === 0 && asks === own
+  const mask = causal || (whole && asks === 1) ? undefined : maskOf(block, context, of, window)
+  return { causal, named: { attn_mask: mask, scale } }
+}
 
-/** Rows [from, from + own) of queries, outputs or their gradients. */
+/** The block's rows of queries, outputs or their gradients. */
 export const queries = (
   x: Handle,
-  { from, own }: Block,
+  { asking, asks }: Block,
   { headDim, heads, kvHeads }: AttentionAttributes,
   { torch }: Context
 ) => {
   const shared = heads / kvHeads
   const width = heads * headDim
-  return torch.strided(x, [kvHeads, shared, own, headDim], [shared * headDim, headDim, width, 1], from * width)
+  return torch.strided(x, [kvHeads, shared, asks, headDim], [shared * headDim, headDim, width, 1], asking * width)
 }
 
 /** The keys or values that a block sees, in position order; copied only where prompt and branch do not lie together. */
@@ -52,15 +62,15 @@ export const flashAttention: Lowering<"attention"> = ({ k, q, segments, v }, att
   const { torch, sizes } = context
   const y = torch.empty(q.shape)
   const logSums: Array<Handle> = []
-  for (const block of blocksOf(segments.ints, sizes.G)) {
-    const mask = neededMask(block, attributes, context, segments.ints)
+  for (const block of blocksOf(segments.ints, sizes.G, q.shape[0]!)) {
+    const { causal, named } = hidingOf(block, attributes, context, segments.ints)
     const [out, logSum] = torch.all("_scaled_dot_product_flash_attention_for_cpu", [
       queries(q.handles[0]!, block, attributes, context),
       keys(k.handles[0]!, block, attributes, context),
       keys(v.handles[0]!, block, attributes, context),
       0,
-      mask === undefined
-    ], named(mask, attributes.scale))
+      causal
+    ], named)
     torch.native.copy(queries(y, block, attributes, context), out!)
     logSums.push(logSum!)
   }
@@ -77,12 +87,12 @@ export const flashAttentionBackward: Lowering<"attentionBackward"> = (inputs, at
   const part = (x: Handle, first: number, count: number) => torch.call("narrow", x, 1, first, count)
   const write = (to: Handle, row: number, count: number, from: Handle) =>
     torch.native.copy(torch.strided(to, [kvHeads, count, headDim], [headDim, width, 1], row * width), from)
-  const blocks = blocksOf(segments.ints, sizes.G)
+  const blocks = blocksOf(segments.ints, sizes.G, q.shape[0]!)
   /** Gradients of the group's prompt, from all blocks so far; written when its last block is done. */
   let prompts: { readonly k: Handle; readonly v: Handle } | undefined
   blocks.forEach((block, i) => {
     const { from, own, prompt, start } = block
-    const mask = neededMask(block, attributes, context, segments.ints)
+    const { causal, named } = hidingOf(block, attributes, context, segments.ints)
     const [dQ, dK, dV] = torch.all("_scaled_dot_product_flash_attention_for_cpu_backward", [
       queries(cotangent.handles[0]!, block, attributes, context),
       queries(q.handles[0]!, block, attributes, context),
@@ -91,8 +101,8 @@ export const flashAttentionBackward: Lowering<"attentionBackward"> = (inputs, at
       queries(y.handles[0]!, block, attributes, context),
       saved.handles[i]!,
       0,
-      mask === undefined
-    ], named(mask, attributes.scale))
+      causal
+    ], named)
     torch.native.copy(queries(d.q, block, attributes, context), dQ!)
     const overHeads = (x: Handle) =>
       heads === kvHeads ? torch.call("select.int", x, 1, 0) : torch.call("sum.dim_IntList", x, [1])

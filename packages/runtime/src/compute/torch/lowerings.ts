@@ -1,10 +1,11 @@
 // Every operation of the computation graph as calls to libtorch.
 import type { OperationName } from "../Graph.ts"
 import type { ColumnsAttributes } from "../operations/columns.ts"
+import { gatherInts } from "../operations/gatherRows.ts"
 import { sizeOf } from "../sizes.ts"
 import { attention, attentionBackward } from "./attention.ts"
 import { tokenLogProb, tokenLogProbBackward } from "./head.ts"
-import { type Context, floats, type Lowering, type Tensor } from "./Lowering.ts"
+import { type Context, floats, ints, type Lowering, type Tensor } from "./Lowering.ts"
 import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from "./norms.ts"
 
 const add: Lowering<"add"> = ({ a, b }, _, { torch }) => ({
@@ -82,7 +83,9 @@ const embedding: Lowering<"embedding"> = ({ ids, table }, _, { index, torch }) =
 }
 
 const gatherRows: Lowering<"gatherRows"> = ({ rows, x }, _, { index, torch }) => ({
-  y: floats(torch.call("index_select", x.handles[0]!, 0, index(rows.ints)), [rows.ints.length, x.shape[1]!])
+  y: x.shape.length === 1
+    ? ints(gatherInts(x.ints, rows.ints))
+    : floats(torch.call("index_select", x.handles[0]!, 0, index(rows.ints)), [rows.ints.length, x.shape[1]!])
 })
 
 const mm: Lowering<"mm"> = ({ a, accumulator, b }, { transA, transB }, { into, spare, torch }) => {
@@ -107,7 +110,8 @@ const rope: Lowering<"rope"> = ({ cos, positions, sin, x }, attributes, { index,
   const heads = width / headDim
   const half = dims / 2
   const turns = (table: typeof cos, name: string) =>
-    once(table, `${name} of these positions`, () => {
+    // positions are a batch's all or its predicting rows', and these are as many only where they are the same
+    once(table, `${name} of ${rows} positions`, () => {
       const chosen = torch.call("index_select", table.handles[0]!, 0, index(positions.ints))
       return torch.call("view", chosen, [rows, 1, half])
     })

@@ -9,10 +9,10 @@ import type { Handle } from "./native.ts"
 const partsOf = (block: Block, attributes: AttentionAttributes, context: Context) => {
   const { torch } = context
   const { headDim, heads, kvHeads } = attributes
-  const [rows, seen] = [heads / kvHeads * block.own, block.prompt + block.own]
+  const [rows, seen] = [heads / kvHeads * block.asks, block.prompt + block.own]
   return {
     seen,
-    /** [kvHeads, shared * own, headDim] */
+    /** [kvHeads, shared * asks, headDim] */
     asking: (x: Tensor): Handle =>
       torch.call("reshape", queries(x.handles[0]!, block, attributes, context), [kvHeads, rows, headDim]),
     /** [kvHeads, keys, headDim] */
@@ -25,7 +25,7 @@ const partsOf = (block: Block, attributes: AttentionAttributes, context: Context
     write: (to: Handle, x: Handle): void =>
       torch.native.copy(
         queries(to, block, attributes, context),
-        torch.call("view", x, [kvHeads, heads / kvHeads, block.own, headDim])
+        torch.call("view", x, [kvHeads, heads / kvHeads, block.asks, headDim])
       )
   }
 }
@@ -36,12 +36,12 @@ export const maskedAttention: Lowering<"attention"> = ({ k, q, segments, v }, at
   const { heads, scale, softCap } = attributes
   const y = torch.empty(q.shape)
   const saved: Array<Handle> = []
-  for (const block of blocksOf(segments.ints, sizes.G)) {
+  for (const block of blocksOf(segments.ints, sizes.G, q.shape[0]!)) {
     const { asking, bmm, looked, seen, times, turned, write } = partsOf(block, attributes, context)
     const products = bmm(asking(q), turned(looked(k)))
     const bent = softCap === undefined ? undefined : torch.call("tanh", times(products, scale / softCap))
     const scores = softCap === undefined || bent === undefined ? times(products, scale) : times(bent, softCap)
-    const perHead = torch.call("view", scores, [heads, block.own, seen])
+    const perHead = torch.call("view", scores, [heads, block.asks, seen])
     const mask = maskOf(block, context, segments.ints, attributes.window)
     const p = torch.call("view", torch.call("_softmax", torch.add(perHead, mask), 2, false), [
       attributes.kvHeads,
@@ -70,7 +70,7 @@ export const maskedAttentionBackward: Lowering<"attentionBackward"> = (inputs, a
     if (prompt > 0) rows(start, prompt, 0)
     rows(from, own, prompt)
   }
-  blocksOf(segments.ints, sizes.G).forEach((block, i) =>
+  blocksOf(segments.ints, sizes.G, q.shape[0]!).forEach((block, i) =>
     torch.scope(() => {
       const { asking, bmm, looked, times, turned, write } = partsOf(block, attributes, context)
       const p = saved.handles[perBlock * i]!

@@ -6,7 +6,7 @@ import { type Block, blocksOf } from "../reference/blocks.ts"
 import { type Context, floats, type Lowering, opaque, type Tensor } from "./Lowering.ts"
 import type { Handle } from "./native.ts"
 
-/** Sequence i asks with rows [queryEnds[i], queryEnds[i + 1]) and sees keys keyRows[keyEnds[i]] to keyRows[keyEnds[i + 1] - 1]. */
+/** Sequence i asks with rows [queryEnds[i], queryEnds[i + 1]) of the queries and sees keys keyRows[keyEnds[i]] to keyRows[keyEnds[i + 1] - 1]. */
 export interface Sequences {
   readonly queryEnds: Int32Array
   readonly keyEnds: Int32Array
@@ -22,7 +22,7 @@ export const sequencesOf = (blocks: ReadonlyArray<Block>): Sequences => {
   const keyEnds = [0]
   const keyRows: Array<number> = []
   let [mostQueries, mostKeys] = [0, 0]
-  blocks.forEach(({ from, own, prompt, start }, i) => {
+  blocks.forEach(({ asking, asks, from, own, prompt, start }, i) => {
     const before = blocks[i - 1]
     const joined = prompt > 0 && before !== undefined && before.prompt === 0 && start + prompt === from
     if (joined) {
@@ -30,9 +30,9 @@ export const sequencesOf = (blocks: ReadonlyArray<Block>): Sequences => {
       keyEnds.pop()
     } else for (let row = start; row < start + prompt; row++) keyRows.push(row)
     for (let row = from; row < from + own; row++) keyRows.push(row)
-    mostQueries = Math.max(mostQueries, from + own - queryEnds.at(-1)!)
+    mostQueries = Math.max(mostQueries, asking + asks - queryEnds.at(-1)!)
     mostKeys = Math.max(mostKeys, keyRows.length - keyEnds.at(-1)!)
-    queryEnds.push(from + own)
+    queryEnds.push(asking + asks)
     keyEnds.push(keyRows.length)
   })
   return {
@@ -44,20 +44,24 @@ export const sequencesOf = (blocks: ReadonlyArray<Block>): Sequences => {
   }
 }
 
-const plans = new WeakMap<Int32Array, Sequences>()
-const planOf = (segments: Int32Array, groups: number): Sequences => {
-  const plan = plans.get(segments) ?? sequencesOf(blocksOf(segments, groups))
-  plans.set(segments, plan)
+/** By segments, and by how many rows ask. */
+const plans = new WeakMap<Int32Array, Map<number, Sequences>>()
+const planOf = (segments: Int32Array, groups: number, queries: number): Sequences => {
+  const known = plans.get(segments) ?? new Map<number, Sequences>()
+  plans.set(segments, known)
+  const plan = known.get(queries) ?? sequencesOf(blocksOf(segments, groups, queries))
+  known.set(queries, plan)
   return plan
 }
 
 /** What forward and backward share. A window of w positions is w - 1 to the left of the query's own. */
 const calledWith = (
   segments: Int32Array,
+  queries: number,
   { headDim, heads, kvHeads, scale, window }: AttentionAttributes,
   { index, once, sizes, torch }: Context
 ) => {
-  const plan = planOf(segments, sizes.G)
+  const plan = planOf(segments, sizes.G, queries)
   const ends = (name: "queryEnds" | "keyEnds") => once(plan, name, () => torch.upload(plan[name], [plan[name].length]))
   const by = (x: Handle, rows: number, count: number) => torch.call("view", x, [rows, count, headDim])
   const rows = index(plan.keyRows)
@@ -77,7 +81,7 @@ const calledWith = (
 /** `saved` holds log-sums and the state of a dropout that is not used. */
 export const varlenAttention: Lowering<"attention"> = ({ k, q, segments, v }, attributes, context) => {
   const { torch } = context
-  const { asking, ends, named, seen } = calledWith(segments.ints, attributes, context)
+  const { asking, ends, named, seen } = calledWith(segments.ints, q.shape[0]!, attributes, context)
   const [out, logSums, random, unused] = torch.all(
     "_flash_attention_forward",
     [asking(q), seen(k), seen(v), ...ends, 0, true, false],
@@ -92,7 +96,7 @@ export const varlenAttention: Lowering<"attention"> = ({ k, q, segments, v }, at
 export const varlenAttentionBackward: Lowering<"attentionBackward"> = (inputs, attributes, context) => {
   const { cotangent, k, q, saved, segments, v, y } = inputs
   const { torch } = context
-  const { asking, ends, named, plan, rows, seen } = calledWith(segments.ints, attributes, context)
+  const { asking, ends, named, plan, rows, seen } = calledWith(segments.ints, q.shape[0]!, attributes, context)
   const [logSums, random, unused] = saved.handles
   const [dQ, dK, dV] = torch.all(
     "_flash_attention_backward",

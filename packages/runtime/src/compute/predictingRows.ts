@@ -2,7 +2,7 @@
 // front of the head moves up to that attention's queries. Of the last block only keys and values are computed for the whole
 // prompt, a tenth less work for 5 layers. Exact: every operation in between works row by row.
 // Leaves out families whose last rows mix in other ways: what does not work row by row is gathered where it stands.
-import { type Graph, living, type Node, type NodeOf, type OperationName, type Value, valuesOf } from "../Graph.ts"
+import { type Graph, living, type Node, type NodeOf, type OperationName, type Value, valuesOf } from "./Graph.ts"
 
 /** Operations whose row t reads row t of the inputs that have T rows. A forward graph's matrix products are among them. */
 const rowWise: ReadonlySet<OperationName> = new Set<OperationName>([
