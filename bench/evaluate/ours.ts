@@ -5,7 +5,7 @@ import { readRows } from "@penchant/runtime/data/rows"
 import { loadTokenizer } from "@penchant/runtime/data/tokenizer"
 import { runTask } from "@penchant/runtime/evaluation/tasks/run"
 import { tasks } from "@penchant/runtime/evaluation/tasks/tasks"
-import { windowOf } from "@penchant/runtime/evaluation/window"
+import { loadedArchitecture } from "@penchant/runtime/model/families"
 import { loadModel } from "@penchant/runtime/model/load"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
@@ -35,7 +35,7 @@ const program = Effect.gen(function*() {
       task,
       rows,
       shots === undefined ? {} : { pool: yield* rowsOf(shots) },
-      { session, numerics, tokenizer, window: windowOf(model.config) }
+      { session, numerics, tokenizer, window: loadedArchitecture(model.config).maxPositions }
     )
     const kind = task.kind === "choices" ? "multiple choice" : "generation"
     seconds[kind] = (seconds[kind] ?? 0) + (performance.now() - started) / 1000

@@ -80,10 +80,10 @@ const defaults: Recipe = {
   precision: "float32"
 }
 
-/** Fills in the defaults. Throws when a value is out of range: a mistake in the pipeline file, shown with its field. */
+/** Fills in the defaults. Throws when a value is out of range or a name is none of a recipe's: a mistake in the pipeline file, shown with its field. */
 export const recipe = ({ lora, ...options }: RecipeOptions = {}): Recipe =>
   Schema.decodeSync(Recipe)({
     ...defaults,
     ...options,
     ...(lora === undefined ? {} : { lora: { targets: "all-linear", ...lora } })
-  })
+  }, { onExcessProperty: "error" })

@@ -76,6 +76,11 @@ describe("train", () => {
     assert.throws(() => recipe({ lora: { rank: 0, alpha: 1 } }), /rank/)
     assert.throws(() => recipe({ lora: { rank: 1, alpha: 1, targets: [] as unknown as [string] } }), /targets/)
     assert.throws(() => recipe({ freeze: "model.*" as unknown as [string] }), /freeze/)
+    // Node runs a pipeline without checking its types: a misspelt name must not be left out in silence.
+    const misspelt = { learningrate: 1 }
+    assert.throws(() => recipe(misspelt as object), /learningrate/)
+    const lora = { rank: 1, alpha: 1, dropout: 0.1 }
+    assert.throws(() => recipe({ lora }), /dropout/)
     assert.deepStrictEqual(recipe({ lora: { rank: 4, alpha: 8 } }).lora, { rank: 4, alpha: 8, targets: "all-linear" })
     // What is not asked for is no part of a run's identity.
     assert.notProperty(recipe(), "lora")

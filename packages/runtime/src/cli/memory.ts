@@ -13,7 +13,7 @@ import { type Footprint, footprintOf, type Planned } from "../compute/footprint.
 import { scaledTo } from "../compute/load.ts"
 import { CurrentHome } from "../experiment/Home.ts"
 import type { Plan } from "../experiment/Plan.ts"
-import { cachedFile } from "../hub/cached.ts"
+import { cachedFolder } from "../hub/cached.ts"
 import { architecture } from "../model/families.ts"
 import { layoutFor } from "../model/trainable.ts"
 import { bytes } from "../platform/bytes.ts"
@@ -79,7 +79,8 @@ export const memoriesOf = Effect.fnUntraced(function*(steps: Iterable<AnyStep>, 
       if (found !== undefined) return found
       if (at.kind === "model" && at.sources["dir"] !== undefined) return path.join(at.sources["dir"], "config.json")
       if (at.kind === "model" && at.sources["hub"] !== undefined) {
-        return yield* cachedFile(at.sources["hub"], "config.json")
+        const cached = yield* cachedFolder(at.sources["hub"])
+        return cached?.there.has("config.json") === true ? path.join(cached.folder, "config.json") : undefined
       }
     }
     return undefined

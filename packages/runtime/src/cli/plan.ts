@@ -34,7 +34,7 @@ export const plan = Command.make("plan", { file, engine, home, set, json }, (fla
       if (flags.json) {
         return printJson({
           ...(pipeline.studies.length === 1 ? { study: pipeline.studies[0]!.name } : {}),
-          steps: nodes.map(({ actionKey, estimate, kind, label, planKey, verdict }) => ({
+          steps: nodes.map(({ actionKey, estimate, kind, label, planKey, verdict, warnings }) => ({
             label,
             kind,
             planKey,
@@ -43,6 +43,7 @@ export const plan = Command.make("plan", { file, engine, home, set, json }, (fla
             why: reasons(verdict),
             seconds: estimate ?? null,
             memory: memories.get(planKey) ?? null,
+            warnings,
             outputs: verdict._tag === "Hit" ? [verdict.digest] : []
           })),
           results: []
@@ -58,6 +59,7 @@ export const plan = Command.make("plan", { file, engine, home, set, json }, (fla
         const time = estimate === undefined ? "" : `  about ${duration(estimate)}`
         print(`${marks[verdict._tag]} ${label.padEnd(width)}  ${reasons(verdict).join("; ")}${time}`)
       }
+      for (const { label, warnings } of nodes) for (const each of warnings) print(`! ${label}  ${each}`)
       for (const line of memoryLines([...memories.values()])) print(line)
       const count = (tag: keyof typeof marks): number => nodes.filter(({ verdict }) => verdict._tag === tag).length
       const seconds = nodes.reduce((sum, { estimate }) => sum + (estimate ?? 0), 0)

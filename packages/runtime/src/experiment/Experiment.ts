@@ -14,6 +14,7 @@ import * as os from "node:os"
 import type { Engine, Numerics } from "../compute/Engine.ts"
 import { type Event, Progress } from "../platform/Progress.ts"
 import type { Implementation } from "../steps/Implementation.ts"
+import { checker } from "./check.ts"
 import type { Code } from "./code.ts"
 import { customStep } from "./custom.ts"
 import { type FactsOptions, type Labelled, planning } from "./facts.ts"
@@ -86,6 +87,8 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
     numerics: engine.numerics
   })
 
+  const newChecker = () => checker(implementationOf, options.directory ?? process.cwd())
+
   let code: Code | undefined
   const record = history(home.ledger, () => code)
   yield* Effect.addFinalizer(() => record.flush)
@@ -136,6 +139,7 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
       code = labelled.code
       const session: Session = { ...labelled, labels, failed: new Map(), first: undefined }
       yield* walk.hits(session)
+      yield* walk.checks(session, newChecker())
       return session
     }
   )
@@ -167,7 +171,7 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
   })
 
   const experiment = Experiment.of({
-    plan: (targets) => Effect.flatMap(facts.graphOf(targets), (labelled) => planOf(home, labelled)),
+    plan: (targets) => Effect.flatMap(facts.graphOf(targets), (labelled) => planOf(home, labelled, newChecker())),
     run,
     outcomes: Effect.sync(() => [...record.outcomes.values()]),
     code: facts.code

@@ -4,6 +4,7 @@ import type { StoreError } from "@penchant/dsl/Errors"
 import type { AnyStep } from "@penchant/dsl/Step"
 import * as Effect from "effect/Effect"
 import { type Action, actionOf, codeFiles, lastSuccess } from "./actions.ts"
+import { type Checked, checked, type CheckStep } from "./check.ts"
 import type { Code } from "./code.ts"
 import type { Labelled } from "./facts.ts"
 import type { Node } from "./graph.ts"
@@ -37,6 +38,8 @@ export interface PlanNode {
   readonly inputs: Readonly<Record<string, string>>
   /** Files in a source folder that are not identity. */
   readonly skipped: ReadonlyArray<string>
+  /** What a person should look at before it runs. */
+  readonly warnings: ReadonlyArray<string>
 }
 
 export interface Plan {
@@ -110,9 +113,11 @@ const look = (rows: Rows, { graph, labels }: Labelled): Known => {
   }
 }
 
+const nothing: Checked = { problem: undefined, warnings: [] }
+
 /** Verdicts for a graph. Writes nothing but the cache of file digests. */
 export const planOf = Effect.fnUntraced(
-  function*({ ledger, store }: Home, labelled: Labelled): Effect.fn.Return<Plan, StoreError> {
+  function*({ ledger, store }: Home, labelled: Labelled, check: CheckStep): Effect.fn.Return<Plan, StoreError> {
     const { graph, labels } = labelled
     const known = yield* ledger.read((rows) => look(rows, labelled))
     const done = new Map<string, PlanNode>()
@@ -158,10 +163,13 @@ export const planOf = Effect.fnUntraced(
 
     for (const node of graph.nodes) {
       const label = labels.get(node.planKey)!
-      const { actionKey, verdict }: { readonly actionKey?: string; readonly verdict: Verdict } = yield* verdictOf(
-        node,
-        label
-      )
+      const given: { readonly actionKey?: string; readonly verdict: Verdict } = yield* verdictOf(node, label)
+      const runs = given.verdict._tag === "Run" || given.verdict._tag === "MaybeCutoff"
+      const { problem, warnings } = runs ? yield* checked(check, node.step, label.label) : nothing
+      const { actionKey } = given
+      const verdict: Verdict = problem === undefined
+        ? given.verdict
+        : { _tag: "Blocked", by: label.label, problem: problem.message }
       const inputs: Record<string, string> = {}
       for (const [name, input] of Object.entries(node.inputs)) inputs[name] = done.get(input.planKey)!.label
       done.set(node.planKey, {
@@ -176,6 +184,7 @@ export const planOf = Effect.fnUntraced(
           ? undefined
           : known.seconds.get(node.own.key) ?? known.labels.get(label.label),
         inputs,
+        warnings,
         skipped: Object.values(node.sources).flatMap(({ skipped }) => skipped)
       })
     }

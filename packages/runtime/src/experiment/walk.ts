@@ -1,10 +1,13 @@
 // The way through a graph: hits first, then inputs before what needs them, each step once however many ask for it.
-import type { StoreError } from "@penchant/dsl/Errors"
+import type { ModelError, StoreError } from "@penchant/dsl/Errors"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import { Progress } from "../platform/Progress.ts"
 import { act, type ActOptions, hit, look } from "./act.ts"
+import type { CheckStep } from "./check.ts"
 import type { Node } from "./graph.ts"
 import { type Finished, messageOf } from "./perform.ts"
 import { actionKeyOf, type Failure, inputsOf, labelOf, report, type Session, Stopped } from "./session.ts"
@@ -17,8 +20,12 @@ export interface WalkOptions extends ActOptions {
 export interface Walk {
   /** Settles every node that is in the store, without a fiber for each. */
   readonly hits: (session: Session) => Effect.Effect<void, StoreError>
+  /** Fails what is known to be impossible before anything of the session runs, with all that needs it, and says what may go wrong. */
+  readonly checks: (session: Session, check: CheckStep) => Effect.Effect<void, StoreError>
   readonly finish: (session: Session, node: Node) => Effect.Effect<Finished, unknown>
 }
+
+type Impossible = NonNullable<Node["problem"]> | ModelError
 
 const stop = (session: Session, node: Node, failure: Failure): Effect.Effect<never, Stopped> => {
   session.failed.set(node.planKey, failure)
@@ -47,12 +54,35 @@ export const walker = (options: WalkOptions): Walk => {
   })
 
   /** What is known to be impossible before anything runs. */
-  const impossible = Effect.fnUntraced(function*(session: Session, node: Node, problem: NonNullable<Node["problem"]>) {
+  const impossible = Effect.fnUntraced(function*(session: Session, node: Node, problem: Impossible) {
     const { label } = labelOf(session, node)
     const { message } = problem
     yield* report(record, session, node, "failed", { problem: message })
     yield* progress.emit({ _tag: "StepFailed", label, kind: node.step.kind, message })
     return yield* stop(session, node, { label, cause: Cause.fail(problem) })
+  })
+
+  const blocked = Effect.fnUntraced(function*(session: Session, node: Node, failure: Failure) {
+    yield* report(record, session, node, "blocked", { problem: `${failure.label}: ${messageOf(failure.cause)}` })
+    return yield* stop(session, node, failure)
+  })
+
+  const checks: Walk["checks"] = Effect.fnUntraced(function*(session, check) {
+    for (const node of session.graph.nodes) {
+      if (settled.has(node.planKey)) continue
+      const failures = Object.values(node.inputs).map(({ planKey }) => session.failed.get(planKey))
+      const failure = failures.find((each) => each !== undefined)
+      if (failure !== undefined) {
+        yield* Effect.exit(blocked(session, node, failure))
+        continue
+      }
+      const { label } = labelOf(session, node)
+      const asked: Effect.Effect<void, Impossible, Progress> = node.problem === undefined
+        ? check(node.step, label)
+        : Effect.fail(node.problem)
+      const done = yield* Effect.result(Effect.provideService(asked, Progress, progress))
+      if (Result.isFailure(done)) yield* Effect.exit(impossible(session, node, done.failure))
+    }
   })
 
   const work = Effect.fnUntraced(function*(session: Session, node: Node) {
@@ -67,10 +97,8 @@ export const walker = (options: WalkOptions): Walk => {
       if (Exit.isSuccess(exit)) continue
       const failure = session.failed.get(needs[i]!)
       if (failure === undefined) return yield* Effect.failCause(exit.cause)
-      yield* report(record, session, node, "blocked", { problem: `${failure.label}: ${messageOf(failure.cause)}` })
-      return yield* stop(session, node, failure)
+      return yield* blocked(session, node, failure)
     }
-    if (node.problem !== undefined) return yield* impossible(session, node, node.problem)
     const inputs = inputsOf(session, node, settled)!
     const actionKey = actionKeyOf(node, inputs)
     const exit = yield* Effect.exit(actions.join(actionKey, act(options, session, node, actionKey, inputs)))
@@ -98,5 +126,5 @@ export const walker = (options: WalkOptions): Walk => {
       })
     })
 
-  return { hits, finish }
+  return { hits, checks, finish }
 }

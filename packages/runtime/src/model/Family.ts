@@ -46,8 +46,10 @@ export interface Architecture {
   readonly tensors: ReadonlyArray<TensorSpec>
   readonly vocabulary: number
   readonly maxPositions: number
-  /** What names of tensors begin with that some published files leave out. */
-  readonly prefix?: string
+  /** Beyond the last a learned one is not there; a rotary one is an angle that no training has seen. */
+  readonly positions: "learned" | "rotary"
+  /** What names of tensors begin with that some published files leave out: those of the decoder without its head. */
+  readonly prefix: string
   /** Tensors that published files may carry without use. */
   readonly unused: (tensor: string) => boolean
   /** Fields of the config that training does not honour, for a message. */

@@ -3,6 +3,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { ModelState } from "../compute/Engine.ts"
 import { type Architecture, type ConfigProblem, type Family, firstProblem, type Forward } from "./Family.ts"
+import { refuse } from "./fields.ts"
 import { gemma2 } from "./gemma2.ts"
 import { gemma3 } from "./gemma3.ts"
 import { gpt2 } from "./gpt2.ts"
@@ -25,15 +26,24 @@ export const families: Readonly<Record<string, Family>> = {
   Qwen3ForCausalLM: qwen3
 }
 
-const Named = Schema.Struct({ architectures: Schema.NonEmptyArray(Schema.String) })
+const Named = Schema.Struct({
+  architectures: Schema.NonEmptyArray(Schema.String),
+  quantization_config: Schema.optionalKey(Schema.Unknown)
+})
 const decode = Schema.decodeUnknownResult(Named)
 
 /** What a parsed config.json describes. */
 export const architecture = (config: unknown): Result.Result<Architecture, ConfigProblem> =>
   decode(config).pipe(
     Result.mapError((error) => firstProblem(error.issue)),
-    Result.flatMap(({ architectures: [name] }) => {
+    Result.flatMap(({ architectures: [name], quantization_config: quantised }) => {
       const found = Object.hasOwn(families, name) ? families[name] : undefined
+      if (found !== undefined && quantised) {
+        return refuse(
+          "quantization_config",
+          "says that the weights are quantised; take the model in bfloat16 or float32"
+        )
+      }
       if (found !== undefined) return found.architecture(config)
       const known = Object.keys(families).join(", ")
       return Result.fail({ field: "architectures", problem: `names "${name}"; supported are ${known}` })

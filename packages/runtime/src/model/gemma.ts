@@ -147,6 +147,8 @@ const forward = (c: Gemma, adapter?: Lora): Forward => {
 const about = (c: Gemma): Omit<Architecture, "name" | "tensors" | "forward"> => ({
   vocabulary: c.vocabulary,
   maxPositions: c.maxPositions,
+  positions: "rotary",
+  prefix: "model.",
   unused: (tensor) => c.tied && tensor === "lm_head.weight",
   ignored: c.ignored
 })

@@ -119,7 +119,7 @@ export const gpt2 = family("GPT2LMHeadModel", {
   about: (c) => ({
     vocabulary: c.vocabulary,
     maxPositions: c.maxPositions,
-    // The files that OpenAI's weights were published in leave it out.
+    positions: "learned",
     prefix: "transformer.",
     // Causal masks, in older files.
     unused: (tensor) => /\.attn\.(masked_)?bias$/.test(tensor) || (c.tied && tensor === "lm_head.weight"),

@@ -122,6 +122,8 @@ export const gptNeox = family("GPTNeoXForCausalLM", {
   about: (c) => ({
     vocabulary: c.vocabulary,
     maxPositions: c.maxPositions,
+    positions: "rotary",
+    prefix: "gpt_neox.",
     // Causal masks and frequencies, in older files.
     unused: (tensor) =>
       /\.attention\.((masked_)?bias|rotary_emb\.inv_freq)$/.test(tensor) || (c.tied && tensor === "embed_out.weight"),

@@ -5,9 +5,8 @@ import type { ModelState } from "../compute/Engine.ts"
 import { placesOf } from "../compute/places.ts"
 import { decodeSafetensors, encodeSafetensors } from "../data/safetensors.ts"
 import { loadedArchitecture } from "./families.ts"
+import { adapterFiles } from "./files.ts"
 import { adapts, isAdapter } from "./lora.ts"
-
-export const adapterFiles = { config: "adapter_config.json", weights: "adapter_model.safetensors" } as const
 
 /** What PEFT puts before the names of the model's own tensors. */
 const prefix = "base_model.model."

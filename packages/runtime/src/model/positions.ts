@@ -4,6 +4,13 @@ import { BadModel } from "@penchant/dsl/Errors"
 import * as Result from "effect/Result"
 import type { TokenGroups } from "../compute/Batch.ts"
 import { loadedArchitecture } from "./families.ts"
+import type { Architecture } from "./Family.ts"
+
+/** Why rows of `maxLength` tokens would not fit, their last one not fed; undefined when they do. */
+export const positionsFor = ({ maxPositions }: Pick<Architecture, "maxPositions">, maxLength: number) =>
+  maxLength - 1 <= maxPositions
+    ? undefined
+    : `${maxLength} goes beyond the model's ${maxPositions} positions, where longer rows are refused: take ${maxPositions} or less`
 
 /** The last token of an answer is predicted, not fed. `step` is for messages. */
 export const fitsPositions = (

@@ -11,6 +11,7 @@ import { architecture } from "./families.ts"
 import type { ConfigProblem } from "./Family.ts"
 import { refuse } from "./fields.ts"
 import { adapts, isAdapter } from "./lora.ts"
+import { didYouMean } from "./suggest.ts"
 
 type Layout = Omit<ModelState, "parameters">
 type Choice = Pick<Recipe, "lora" | "freeze">
@@ -27,10 +28,13 @@ export const layoutFor = (base: Layout, { freeze, lora }: Choice): Result.Result
         ? undefined
         : lora.targets.find((target) => !layers.some(({ name }) => adapts({ ...lora, targets: [target] }, name)))
       if (missing !== undefined) {
-        const known = [...new Set(layers.map(({ name }) => name.split(".").at(-1)))].join(", ")
+        const known = [...new Set(layers.map(({ name }) => name.split(".").at(-1)!))]
+        const names = missing.includes(".") ? layers.map(({ name }) => name) : known
         return yield* refuse(
           "recipe.lora.targets",
-          `names "${missing}", which no linear layer is called; there are ${known}`
+          `names "${missing}", which no linear layer is called${didYouMean(missing, names)}; there are ${
+            known.join(", ")
+          }`
         )
       }
       const added = weights.filter(({ name }) => isAdapter(name))
@@ -42,13 +46,20 @@ export const layoutFor = (base: Layout, { freeze, lora }: Choice): Result.Result
     for (const pattern of freeze ?? []) {
       const matches = picomatch(pattern)
       if (!tensors.some(({ name }) => matches(name))) {
-        return yield* refuse("recipe.freeze", `has "${pattern}", which matches no tensor, such as ${tensors[0]!.name}`)
+        const names = tensors.map(({ name }) => name)
+        const near = didYouMean(pattern, names)
+        return yield* refuse(
+          "recipe.freeze",
+          `has "${pattern}", which matches no tensor${near === "" ? `, such as ${names[0]}` : near}`
+        )
       }
       tensors = tensors.map((tensor) => matches(tensor.name) ? { ...tensor, frozen: true } : tensor)
     }
     const frozen = tensors.filter((tensor) => tensor.frozen)
     const trained = tensors.filter((tensor) => !tensor.frozen)
-    if (trained.length === 0) return yield* refuse("recipe.freeze", "leaves no tensor to train")
+    if (trained.length === 0) {
+      return yield* refuse("recipe.freeze", `leaves no tensor to train: ${freeze?.join(", ")} match all`)
+    }
     const ordered = [...frozen, ...trained]
     return {
       config: base.config,

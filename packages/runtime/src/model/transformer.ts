@@ -174,6 +174,8 @@ const forward = (c: Transformer, adapter?: Lora): Forward => {
 const about = (c: Transformer): Omit<Architecture, "name" | "tensors" | "forward"> => ({
   vocabulary: c.vocabulary,
   maxPositions: c.maxPositions,
+  positions: "rotary",
+  prefix: "model.",
   unused: (tensor) => tensor.endsWith(".rotary_emb.inv_freq") || (c.tied && tensor === "lm_head.weight"),
   ignored: c.ignored
 })

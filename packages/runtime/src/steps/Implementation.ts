@@ -1,4 +1,5 @@
 // How the runtime runs one kind of step: what passes between the executor and an implementation.
+import type { ModelError } from "@penchant/dsl/Errors"
 import type { AnyStep, Policy } from "@penchant/dsl/Step"
 import type * as Effect from "effect/Effect"
 import type { Engine } from "../compute/Engine.ts"
@@ -39,9 +40,24 @@ export interface Job {
   readonly identity: Readonly<Record<string, string>>
 }
 
+/** Where a step stands that is checked before anything runs. */
+export interface Around {
+  /** For messages. */
+  readonly label: string
+  /** What relative paths are relative to. */
+  readonly directory: string
+  /** What several steps ask is looked up once, by its key. */
+  readonly once: <A, E, R>(key: string, look: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}
+
+/** Fails with why a step cannot run; what may go wrong is a warning. */
+export type Check = (step: AnyStep, around: Around) => Effect.Effect<void, ModelError, Progress>
+
 export interface Implementation {
   /** Runs on the engine: its numerics are part of both keys, and it takes the engine's one permit. */
   readonly computes: boolean
+  /** What can be known before anything runs: asked of steps that are not in the store. */
+  readonly check?: Check
   readonly run: (
     job: Job
   ) => Effect.Effect<Output, { readonly _tag: string; readonly message: string }, Engine | Progress>

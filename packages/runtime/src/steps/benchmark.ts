@@ -11,7 +11,7 @@ import { type Asking, questionsOf } from "../evaluation/tasks/documents.ts"
 import { resultsOf } from "../evaluation/tasks/results.ts"
 import { runTask } from "../evaluation/tasks/run.ts"
 import { isTask, tasks } from "../evaluation/tasks/tasks.ts"
-import { windowOf } from "../evaluation/window.ts"
+import { loadedArchitecture } from "../model/families.ts"
 import { loadModel } from "../model/load.ts"
 import { Progress } from "../platform/Progress.ts"
 import { spacing } from "../training/train.ts"
@@ -80,7 +80,7 @@ export const benchmark: Implementation = {
       session: yield* open(model),
       numerics,
       tokenizer,
-      window: windowOf(model.config),
+      window: loadedArchitecture(model.config).maxPositions,
       onDone: (share) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           if (now - shownAt < spacing && share < 1) return Effect.void

@@ -1,7 +1,8 @@
 // Trains a finished run longer, from its weights and its optimiser's state.
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
-import { adapterFiles, withAdapters } from "../model/peft.ts"
+import { adapterFiles } from "../model/files.ts"
+import { withAdapters } from "../model/peft.ts"
 import { train } from "../training/train.ts"
 import { folderOf, inputOf, readInput } from "./files.ts"
 import type { Implementation } from "./Implementation.ts"

@@ -7,8 +7,8 @@ import { Engine } from "../compute/Engine.ts"
 import { loadTokenizer } from "../data/tokenizer.ts"
 import { encodeTokens } from "../data/tokensFile.ts"
 import { cutAtStops } from "../evaluation/responses.ts"
-import { windowOf } from "../evaluation/window.ts"
 import type { Prompt, Sample } from "../generation/Generation.ts"
+import { loadedArchitecture } from "../model/families.ts"
 import { loadModel } from "../model/load.ts"
 import { Progress } from "../platform/Progress.ts"
 import { folderOf, lines, parametersOf, tokensOf } from "./files.ts"
@@ -71,7 +71,7 @@ export const generate: Implementation = {
       const start = data.offsets[g]!
       return { id, tokens: data.tokens.slice(start, start + data.promptLength[g]!) }
     })
-    const window = windowOf(model.config)
+    const window = loadedArchitecture(model.config).maxPositions
     const long = prompts.find(({ tokens }) => tokens.length + maxTokens > window)
     if (long !== undefined) {
       const fit =

@@ -2,7 +2,7 @@
 // Loaded when a step of the kind first runs: a run that takes everything from the store loads no tokenizer and no engine.
 import type { BuiltinKind } from "@penchant/dsl/Step"
 import * as Effect from "effect/Effect"
-import type { Implementation } from "./Implementation.ts"
+import type { Check, Implementation } from "./Implementation.ts"
 
 const lazy = (computes: boolean, load: () => Promise<Implementation>): Implementation => ({
   computes,
@@ -13,6 +13,12 @@ const plain = (load: () => Promise<Implementation>): Implementation => lazy(fals
 /** These run on the engine. */
 const computing = (load: () => Promise<Implementation>): Implementation => lazy(true, load)
 
+const checked = (implementation: Implementation, check: (checks: typeof import("./checks.ts")) => Check) => ({
+  ...implementation,
+  check: (step, around) =>
+    Effect.flatMap(Effect.promise(() => import("./checks.ts")), (all) => check(all)(step, around))
+} satisfies Implementation as Implementation)
+
 export const implementations: Record<BuiltinKind, Implementation> = {
   rows: plain(() => import("./rows.ts").then(({ rows }) => rows)),
   pairs: plain(() => import("./pairs.ts").then(({ pairs }) => pairs)),
@@ -21,11 +27,11 @@ export const implementations: Record<BuiltinKind, Implementation> = {
   dedupe: plain(() => import("./dedupe.ts").then(({ dedupe }) => dedupe)),
   decontaminate: plain(() => import("./decontaminate.ts").then(({ decontaminate }) => decontaminate)),
   noise: plain(() => import("./noise.ts").then(({ noise }) => noise)),
-  model: plain(() => import("./model.ts").then(({ model }) => model)),
-  tokenise: plain(() => import("./tokenise.ts").then(({ tokenise }) => tokenise)),
+  model: checked(plain(() => import("./model.ts").then(({ model }) => model)), ({ model }) => model),
+  tokenise: checked(plain(() => import("./tokenise.ts").then(({ tokenise }) => tokenise)), ({ tokenise }) => tokenise),
   score: computing(() => import("./score.ts").then(({ score }) => score)),
-  train: computing(() => import("./train.ts").then(({ train }) => train)),
-  extend: computing(() => import("./extend.ts").then(({ extend }) => extend)),
+  train: checked(computing(() => import("./train.ts").then(({ train }) => train)), ({ train }) => train),
+  extend: checked(computing(() => import("./extend.ts").then(({ extend }) => extend)), ({ train }) => train),
   snapshot: plain(() => import("./snapshot.ts").then(({ snapshot }) => snapshot)),
   metric: plain(() => import("./metric.ts").then(({ metric }) => metric)),
   generate: computing(() => import("./generate.ts").then(({ generate }) => generate)),

@@ -9,7 +9,7 @@ import { contestsOf } from "../evaluation/judge/contests.ts"
 import { questions } from "../evaluation/judge/questions.ts"
 import { placesOf, winRateOf } from "../evaluation/judge/winRate.ts"
 import { loglikelihoods } from "../evaluation/loglikelihood.ts"
-import { windowOf } from "../evaluation/window.ts"
+import { loadedArchitecture } from "../model/families.ts"
 import { loadModel } from "../model/load.ts"
 import { folderOf, json, lines, parametersOf } from "./files.ts"
 import type { Implementation } from "./Implementation.ts"
@@ -34,7 +34,7 @@ export const judgedByModel: Implementation = {
       })
     )
     const { truncated, values } = yield* loglikelihoods(
-      { session: yield* open(model), numerics, tokenizer, window: windowOf(model.config) },
+      { session: yield* open(model), numerics, tokenizer, window: loadedArchitecture(model.config).maxPositions },
       asked.map(({ c, context }) =>
         [" A", " B"].map((continuation) => ({ row: contests[c]!.id, context, continuation }))
       )

@@ -152,6 +152,20 @@ describe("adapters", () => {
       problem(tinyLlama(1), { lora: lora(2, 2, ["q_proj", "query"]) }),
       `recipe.lora.targets names "query", which no linear layer is called; there are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj`
     )
+    for (
+      const [target, near] of [
+        ["q_prj", " (did you mean q_proj?)"],
+        ["gate", " (did you mean gate_proj?)"],
+        ["mlp.down_project", " (did you mean model.layers.0.mlp.down_proj or model.layers.1.mlp.down_proj?)"],
+        ["attention.dense", ""],
+        ["self_attn.qproj", " (did you mean model.layers.0.self_attn.q_proj or model.layers.1.self_attn.q_proj?)"]
+      ] as const
+    ) {
+      assert.include(
+        problem(tinyLlama(1), { lora: lora(2, 2, [target]) }),
+        `"${target}", which no linear layer is called${near};`
+      )
+    }
   })
 })
 
@@ -201,9 +215,17 @@ describe("frozen tensors", () => {
   it("are refused where a pattern matches nothing, or everything", () => {
     assert.strictEqual(
       problem(tinyLlama(1), { freeze: ["layers.0.*"] }),
-      `recipe.freeze has "layers.0.*", which matches no tensor, such as model.embed_tokens.weight`
+      `recipe.freeze has "layers.0.*", which matches no tensor (did you mean model.layers.0.input_layernorm.weight or model.layers.0.self_attn.q_proj.weight?)`
     )
-    assert.strictEqual(problem(tinyLlama(1), { freeze: ["*"] }), "recipe.freeze leaves no tensor to train")
+    assert.strictEqual(
+      problem(tinyLlama(1), { freeze: ["model.embed_token.*"] }),
+      `recipe.freeze has "model.embed_token.*", which matches no tensor (did you mean model.embed_tokens.weight?)`
+    )
+    assert.strictEqual(
+      problem(tinyLlama(1), { freeze: ["transformer.wte.*"] }),
+      `recipe.freeze has "transformer.wte.*", which matches no tensor, such as model.embed_tokens.weight`
+    )
+    assert.strictEqual(problem(tinyLlama(1), { freeze: ["*"] }), "recipe.freeze leaves no tensor to train: * match all")
   })
 
   it("may be a part of the adapters", () => {

@@ -9,6 +9,7 @@ import * as path from "node:path"
 import { Engine, type ModelState } from "../../compute/Engine.ts"
 import { readRows } from "../../data/rows.ts"
 import { loadTokenizer } from "../../data/tokenizer.ts"
+import { loadedArchitecture } from "../../model/families.ts"
 import { loglikelihoods } from "../loglikelihood.ts"
 import { responses } from "../responses.ts"
 import type { Subject } from "../Subject.ts"
@@ -16,7 +17,6 @@ import { ask } from "../tasks/documents.ts"
 import { choiceMetrics } from "../tasks/run.ts"
 import type { ChoiceTask, GenerationTask } from "../tasks/Task.ts"
 import { isTask, tasks } from "../tasks/tasks.ts"
-import { windowOf } from "../window.ts"
 import { type Check, check, type Conformance, largest, read } from "./references.ts"
 
 const Question = Schema.Struct({
@@ -171,7 +171,7 @@ export const lmEvalChecks: (
     const tokenizer = yield* loadTokenizer(modelFolder)
     return yield* Effect.scoped(Effect.gen(function*() {
       const session = yield* open(model)
-      const subject: Subject = { session, numerics, tokenizer, window: windowOf(model.config) }
+      const subject: Subject = { session, numerics, tokenizer, window: loadedArchitecture(model.config).maxPositions }
       const checks: Array<Check> = []
       const skipped: Array<Conformance["skipped"][number]> = []
       for (const [title, some] of Map.groupBy(questions, (each) => `lm-eval ${each.task}, ${each.num_fewshot} shots`)) {
