@@ -10,13 +10,15 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { CurrentHome } from "../experiment/Home.ts"
 import { show } from "../experiment/listing.ts"
+import { exported } from "../model/exported.ts"
 import { isModelFile } from "../model/files.ts"
 import { tokenizerFiles } from "../model/save.ts"
 import { bytes } from "../platform/bytes.ts"
 import { homeDirectory } from "../platform/home.ts"
 import { json, print, printJson } from "./output.ts"
-import { type Files, placeFolder } from "./placeFolder.ts"
+import { placeFolder } from "./placeFolder.ts"
 import { home } from "./settings.ts"
+import { dtype, formOf, maxShardSize } from "./weightsForm.ts"
 
 /** The result has no such model, or the folder cannot take it. */
 export class CannotExport extends Schema.TaggedError<CannotExport>()("CannotExport", {
@@ -61,18 +63,18 @@ const modelsOf = Effect.fnUntraced(function*(result: string) {
   return found
 })
 
-/** What is copied, by the name it gets. */
-const chosen = (files: Readonly<Record<string, string>>, adapterOnly: boolean): Files =>
+/** What is written, by the name it gets. */
+const chosen = (files: Readonly<Record<string, string>>, adapterOnly: boolean): Readonly<Record<string, string>> =>
   Object.fromEntries(
     Object.entries(files).flatMap(([name, at]) => {
-      if (adapterOnly && name.startsWith("adapter/")) return [[name.slice("adapter/".length), { path: at }]]
-      return (adapterOnly ? tokenizerFiles.includes(name) : isModelFile(name)) ? [[name, { path: at }]] : []
+      if (adapterOnly && name.startsWith("adapter/")) return [[name.slice("adapter/".length), at]]
+      return (adapterOnly ? tokenizerFiles.includes(name) : isModelFile(name)) ? [[name, at]] : []
     })
   )
 
 export const exportModel = Command.make(
   "export",
-  { result, to, adapter, home, json },
+  { result, to, adapter, dtype, maxShardSize, home, json },
   (flags) =>
     Effect.gen(function*() {
       const { ledger, store } = yield* CurrentHome
@@ -92,12 +94,12 @@ export const exportModel = Command.make(
       const dir = path.resolve(flags.to)
       const there = yield* Effect.promise(() => fs.readdir(dir).catch(() => []))
       if (there.length > 0) return yield* refuse(`${dir} is not empty`, "name a folder that is not there yet")
-      const taken = chosen(files, flags.adapter)
+      const taken = yield* exported(chosen(files, flags.adapter), formOf(flags))
       const size = yield* placeFolder(dir, taken)
       const names = Object.keys(taken).toSorted()
       if (flags.json) return printJson({ result: flags.result, digest, dir, files: names, bytes: size })
       print(names.join("\n"))
       print(`wrote ${names.length} files, ${bytes(size)}, to ${flags.to}`)
-    }).pipe(Effect.provide(CurrentHome.layer(homeDirectory(Option.getOrUndefined(flags.home)))))
+    }).pipe(Effect.scoped, Effect.provide(CurrentHome.layer(homeDirectory(Option.getOrUndefined(flags.home)))))
 )
   .pipe(Command.withDescription("Write the model of a result as a Hugging Face folder, or its LoRA adapter"))

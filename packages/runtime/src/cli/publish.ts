@@ -11,7 +11,8 @@ import * as path from "node:path"
 import { CurrentHome } from "../experiment/Home.ts"
 import { CurrentHub } from "../hub/Hub.ts"
 import { readLock } from "../hub/LockFile.ts"
-import { upload } from "../hub/upload.ts"
+import { type Upload, upload } from "../hub/upload.ts"
+import { exported, type Form } from "../model/exported.ts"
 import { isModelFile } from "../model/files.ts"
 import { homeDirectory } from "../platform/home.ts"
 import { modelCard } from "../report/modelCard.ts"
@@ -21,6 +22,7 @@ import { json, print, printJson, relative } from "./output.ts"
 import { type Files, placeFolder } from "./placeFolder.ts"
 import { home } from "./settings.ts"
 import { version } from "./version.ts"
+import { dtype, formOf, maxShardSize } from "./weightsForm.ts"
 
 const result = Argument.String("result").pipe(
   Argument.withDescription("A trained model, or what was measured of one: a label, or a digest")
@@ -48,7 +50,7 @@ const figureOf = Effect.fnUntraced(function*(metricsFile: string | undefined) {
 })
 
 /** Everything that is published of a result, by name. */
-const filesOf = Effect.fnUntraced(function*(name: string, called: string) {
+const filesOf = Effect.fnUntraced(function*(name: string, called: string, form: Form) {
   const current = yield* CurrentHome
   const provenance = yield* provenanceOf(current, name)
   const { files } = yield* current.store.open(provenance.model.digest)
@@ -56,17 +58,33 @@ const filesOf = Effect.fnUntraced(function*(name: string, called: string) {
   const svg = yield* figureOf(files["metrics.jsonl"])
   const figure = svg === undefined ? undefined : figureName
   const text = (content: string) => new TextEncoder().encode(content)
-  const published: Record<string, Files[string]> = {
+  const published: Record<string, Uint8Array> = {
     "README.md": text(modelCard({ name: called, provenance, locked, figure, version }))
   }
   if (svg !== undefined) published[figureName] = text(svg)
-  for (const [file, at] of Object.entries(files)) if (isModelFile(file)) published[file] = { path: at }
-  return { provenance, files: published }
+  const chosen = Object.fromEntries(Object.entries(files).filter(([file]) => isModelFile(file)))
+  return { provenance, files: { ...published, ...yield* exported(chosen, form) } }
+})
+
+/** What is still to be written, written in the state directory for as long as the scope is open. */
+const onDisk = Effect.fnUntraced(function*(files: Files) {
+  const { directory } = yield* CurrentHome
+  const folder = yield* Effect.acquireRelease(
+    Effect.sync(() => fs.mkdtempSync(path.join(directory, "publish-"))),
+    (made) => Effect.sync(() => fs.rmSync(made, { recursive: true, force: true }))
+  )
+  const written = Object.fromEntries(
+    Object.entries(files).filter(([, content]) => !(content instanceof Uint8Array) && "write" in content)
+  )
+  const place = path.join(folder, "files")
+  yield* placeFolder(place, written)
+  const paths = Object.keys(written).map((name) => [name, { path: path.join(place, name) }] as const)
+  return { ...files, ...Object.fromEntries(paths) } as Upload["files"]
 })
 
 export const publish = Command.make(
   "publish",
-  { result, to, public: open, home, json },
+  { result, to, public: open, dtype, maxShardSize, home, json },
   (flags) =>
     Effect.gen(function*() {
       const folder = /^(\.{1,2}|~)?[/\\]/.test(flags.to) ? path.resolve(flags.to) : undefined
@@ -85,16 +103,16 @@ export const publish = Command.make(
         })
       }
       const called = folder === undefined ? flags.to : path.basename(folder)
-      const { files, provenance } = yield* filesOf(flags.result, called)
+      const { files, provenance } = yield* filesOf(flags.result, called, formOf(flags))
       const at = folder ?? (yield* upload(yield* CurrentHub, flags.to, {
-        files,
+        files: yield* onDisk(files),
         title: `Publish ${provenance.trainings[0]?.label ?? provenance.model.digest.slice(0, 12)}`,
         visibility: flags.public ? "public" : "private"
       }))
       if (folder !== undefined) yield* placeFolder(folder, files)
       if (flags.json) printJson({ digest: provenance.model.digest, at, files: Object.keys(files).toSorted() })
       else print(`wrote ${Object.keys(files).length} files: ${folder === undefined ? at : relative(folder)}`)
-    }).pipe(Effect.provide(CurrentHome.layer(homeDirectory(Option.getOrUndefined(flags.home)))))
+    }).pipe(Effect.scoped, Effect.provide(CurrentHome.layer(homeDirectory(Option.getOrUndefined(flags.home)))))
 ).pipe(
   Command.withDescription("Publish a trained model with a model card, as a folder or to the Hub")
 )

@@ -162,36 +162,58 @@ export const decodeSafetensors = (bytes: Uint8Array, file: string): Result.Resul
     )
   }))
 
+/** What a header says of a tensor that is still to be written. */
+export interface Spec {
+  readonly dtype: DType
+  readonly shape: ReadonlyArray<number>
+}
+
+/** Bytes of a tensor. */
+export const byteLength = ({ dtype, shape }: Spec): number => elements(shape) * width[dtype]
+
 /**
- * One file of the tensors. Wide dtypes come first, then names in code unit order (as the reference implementation
- * writes), so that every tensor is aligned and equal tensors give equal bytes. A shape that does not fit is a defect.
+ * The first bytes of a file of these tensors, and the order in which their own follow: wide dtypes first, then names in code unit
+ * order (as the reference implementation writes), so that every tensor is aligned and equal tensors give equal bytes.
  */
-export const encodeSafetensors = (
-  tensors: Readonly<Record<string, Tensor>>,
+export const encodeHeader = (
+  tensors: Readonly<Record<string, Spec>>,
   metadata?: Readonly<Record<string, string>>
-): Uint8Array<ArrayBuffer> => {
+): { readonly header: Uint8Array<ArrayBuffer>; readonly names: ReadonlyArray<string>; readonly size: number } => {
   const names = Object.keys(tensors).toSorted((a, b) =>
     width[tensors[b]!.dtype] - width[tensors[a]!.dtype] || (a < b ? -1 : 1)
   )
-  const header: Array<[string, unknown]> = metadata === undefined
+  const entries: Array<[string, unknown]> = metadata === undefined
     ? []
     : [["__metadata__", Object.fromEntries(Object.entries(metadata).toSorted(([a], [b]) => (a < b ? -1 : 1)))]]
   let at = 0
   for (const name of names) {
-    const { data, dtype, shape } = tensors[name]!
-    if (name === "__metadata__" || elements(shape) !== data.length) {
-      throw new Error(`tensor "${name}": shape [${shape}] does not hold ${data.length} elements, or the name is taken`)
-    }
-    header.push([name, { dtype, shape, data_offsets: [at, at + data.byteLength] }])
-    at += data.byteLength
+    const { dtype, shape } = tensors[name]!
+    if (name === "__metadata__") throw new Error(`no tensor can be called ${name}`)
+    entries.push([name, { dtype, shape, data_offsets: [at, at += byteLength(tensors[name]!)] }])
   }
-  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)))
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)))
   // Spaces after the JSON align the tensors to 8 bytes.
   const length = 8 + Math.ceil(json.length / 8) * 8
-  const bytes = new Uint8Array(length + at).fill(0x20, 8, length)
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(length - 8), true)
-  bytes.set(json, 8)
-  let to = length
+  const header = new Uint8Array(length).fill(0x20, 8)
+  new DataView(header.buffer).setBigUint64(0, BigInt(length - 8), true)
+  header.set(json, 8)
+  return { header, names, size: length + at }
+}
+
+/** One file of the tensors. A shape that does not fit is a defect. */
+export const encodeSafetensors = (
+  tensors: Readonly<Record<string, Tensor>>,
+  metadata?: Readonly<Record<string, string>>
+): Uint8Array<ArrayBuffer> => {
+  for (const [name, { data, shape }] of Object.entries(tensors)) {
+    if (elements(shape) !== data.length) {
+      throw new Error(`tensor "${name}": shape [${shape}] does not hold ${data.length} elements`)
+    }
+  }
+  const { header, names, size } = encodeHeader(tensors, metadata)
+  const bytes = new Uint8Array(size)
+  bytes.set(header)
+  let to = header.length
   for (const name of names) {
     const { data } = tensors[name]!
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), to)

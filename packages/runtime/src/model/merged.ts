@@ -1,40 +1,70 @@
 // Adapters become part of the weights that they stand beside.
 import type { ModelState } from "../compute/Engine.ts"
-import { placesOf } from "../compute/places.ts"
+import { type Place, placesOf } from "../compute/places.ts"
 import { loadedArchitecture } from "./families.ts"
+import type { Stored } from "./Family.ts"
 import { adapterNames, adapts, isAdapter } from "./lora.ts"
 
-/** The model without adapters, W + alpha / rank B A in the place of each W; the model itself when it has none. */
-export const merged = (model: ModelState): ModelState => {
-  const { adapter, config } = model
-  if (adapter === undefined) return model
+/** A tensor of the model without adapters, computed when it is asked for. */
+export interface WholeTensor {
+  readonly name: string
+  readonly shape: ReadonlyArray<number>
+  readonly values: () => Float32Array
+}
+
+/** W + factor B A of a layer, each sum rounded once. */
+const sum = (
+  parameters: ModelState["parameters"],
+  [weight, down, up]: readonly [Place, Place, Place],
+  stored: Stored,
+  factor: number
+): Float32Array => {
+  const [rank, from] = down.shape as [number, number]
+  const to = up.shape[0]!
+  const values = Float32Array.from(parameters.subarray(weight.from, weight.from + weight.size))
+  const [acrossOut, acrossIn] = stored === "[out, in]" ? [from, 1] : [1, to]
+  const row = new Float64Array(from)
+  for (let o = 0; o < to; o++) {
+    row.fill(0)
+    for (let k = 0; k < rank; k++) {
+      const b = factor * parameters[up.from + o * rank + k]!
+      for (let i = 0; i < from; i++) row[i]! += b * parameters[down.from + k * from + i]!
+    }
+    for (let i = 0; i < from; i++) values[o * acrossOut + i * acrossIn]! += row[i]!
+  }
+  return values
+}
+
+/** The tensors of the model without adapters, W + alpha / rank B A in the place of each W, one at a time. */
+export const wholeTensors = ({ adapter, config, ...model }: ModelState): ReadonlyArray<WholeTensor> => {
   const places = placesOf(model)
   const at = new Map(places.map((place) => [place.name, place]))
-  const parameters = model.parameters.slice()
-  const factor = adapter.alpha / adapter.rank
-  for (const { name, stored } of loadedArchitecture(config).forward().layers) {
-    if (!adapts(adapter, name)) continue
-    const names = adapterNames(name)
-    const [down, up, weight] = [at.get(names.down)!, at.get(names.up)!, at.get(`${name}.weight`)!]
-    const [rank, from] = down.shape as [number, number]
-    const to = up.shape[0]!
-    const [acrossOut, acrossIn] = stored === "[out, in]" ? [from, 1] : [1, to]
-    for (let o = 0; o < to; o++) {
-      for (let k = 0; k < rank; k++) {
-        const b = factor * model.parameters[up.from + o * rank + k]!
-        for (let i = 0; i < from; i++) {
-          const w = weight.from + o * acrossOut + i * acrossIn
-          parameters[w] = parameters[w]! + b * model.parameters[down.from + k * from + i]!
-        }
-      }
+  const adapted = new Map(
+    (adapter === undefined
+      ? []
+      : loadedArchitecture(config).forward().layers.filter(({ name }) => adapts(adapter, name)))
+      .map((layer) => [`${layer.name}.weight`, layer])
+  )
+  return places.filter(({ name }) => !isAdapter(name)).map((place): WholeTensor => {
+    const { from, name, shape, size } = place
+    const layer = adapted.get(name)
+    const part = model.parameters.subarray(from, from + size)
+    if (adapter === undefined || layer === undefined) {
+      return { name, shape, values: () => part instanceof Float32Array ? part : Float32Array.from(part) }
     }
-  }
-  const kept = places.filter(({ name }) => !isAdapter(name))
-  const whole = new Float32Array(kept.reduce((sum, { size }) => sum + size, 0))
-  let end = 0
-  for (const { from, size } of kept) {
-    whole.set(parameters.subarray(from, from + size), end)
-    end += size
-  }
-  return { config, names: kept.map(({ name }) => name), shapes: kept.map(({ shape }) => shape), parameters: whole }
+    const { down, up } = adapterNames(layer.name)
+    const parts = [place, at.get(down)!, at.get(up)!] as const
+    return { name, shape, values: () => sum(model.parameters, parts, layer.stored, adapter.alpha / adapter.rank) }
+  })
+}
+
+/** The model without adapters, as float32; the model itself when it has none. */
+export const merged = (model: ModelState): ModelState => {
+  if (model.adapter === undefined) return model
+  const tensors = wholeTensors(model)
+  const [names, shapes] = [tensors.map(({ name }) => name), tensors.map(({ shape }) => shape)]
+  const places = placesOf({ names, shapes })
+  const parameters = new Float32Array(places.reduce((end, { size }) => end + size, 0))
+  places.forEach(({ from }, i) => parameters.set(tensors[i]!.values(), from))
+  return { config: model.config, names, shapes, parameters }
 }

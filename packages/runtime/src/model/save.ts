@@ -1,13 +1,13 @@
 // A model's state -> a Hugging Face folder, as transformers reads it: config.json, model.safetensors, the tokenizer's files.
-// Leaves out shards: one file of float32, whatever its size.
+// Leaves out shards and other types: what is trained is kept as it is, one file of float32; export.ts writes the rest.
 import { StoreError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import { existsSync } from "node:fs"
 import { copyFile, mkdir, rename, writeFile } from "node:fs/promises"
 import * as path from "node:path"
 import type { ModelState } from "../compute/Engine.ts"
-import { encodeSafetensors, type Tensor } from "../data/safetensors.ts"
-import { merged } from "./merged.ts"
+import { wholeTensors } from "./merged.ts"
+import { writeTensors } from "./writeWeights.ts"
 
 /** Files beside the weights that belong to the tokenizer and to generation; those present are copied. */
 export const tokenizerFiles: ReadonlyArray<string> = [
@@ -36,32 +36,29 @@ const { parse, rawJSON } = JSON as unknown as SourceText
 const spelled = (text: string): {} =>
   parse(text, (_, value, { source }) => typeof value === "number" ? rawJSON(source) : value)
 
-/**
- * config.json and model.safetensors as bytes, adapters merged: equal models give equal bytes. `text` is the config as it was
- * read.
- */
-export const modelFiles = (
-  state: ModelState,
-  text?: string
-): { readonly "config.json": Uint8Array; readonly "model.safetensors": Uint8Array } => {
-  const model = merged(state)
-  const config = text === undefined ? model.config as {} : spelled(text)
-  const dtype = "torch_dtype" in config ? { torch_dtype: "float32" } : { dtype: "float32" }
-  const tensors: Record<string, Tensor> = {}
-  let at = 0
-  model.names.forEach((name, i) => {
-    const shape = model.shapes[i]!
-    const to = at + shape.reduce((a, b) => a * b, 1)
-    const part = model.parameters.subarray(at, to)
-    tensors[name] = { dtype: "F32", shape, data: part instanceof Float32Array ? part : Float32Array.from(part) }
-    at = to
-  })
-  return {
-    "config.json": new TextEncoder().encode(`${JSON.stringify({ ...config, ...dtype }, null, 2)}\n`),
-    // transformers refuses a file without this.
-    "model.safetensors": encodeSafetensors(tensors, { format: "pt" })
-  }
+/** The config of weights of that type, numbers as `text` has them. */
+export const configOf = (text: string, dtype: string): string => {
+  const config = spelled(text)
+  // transformers 5 writes the first, 4 the second.
+  const fields = ["dtype", "torch_dtype"].filter((field) => field in config)
+  const types = Object.fromEntries((fields.length === 0 ? ["dtype"] : fields).map((field) => [field, dtype]))
+  return `${JSON.stringify({ ...config, ...types }, null, 2)}\n`
 }
+
+/** model.safetensors, adapters merged: equal models give equal bytes. Its sha256. */
+export const saveWeights = (file: string, model: ModelState): Promise<string> =>
+  writeTensors(
+    file,
+    Object.fromEntries(
+      wholeTensors(model).map(({ name, shape, values }) => {
+        const bytes = () => {
+          const { buffer, byteLength, byteOffset } = values()
+          return [new Uint8Array(buffer, byteOffset, byteLength)]
+        }
+        return [name, { dtype: "F32", shape, pieces: bytes }] as const
+      })
+    )
+  )
 
 /**
  * Writes the folder, each file under another name first. `tokenizer` is the folder whose tokenizer files come along, `config`
@@ -75,7 +72,7 @@ export const saveModel = (
   Effect.tryPromise({
     try: async () => {
       await mkdir(dir, { recursive: true })
-      const whole = async (name: string, write: (file: string) => Promise<void>) => {
+      const whole = async (name: string, write: (file: string) => Promise<unknown>) => {
         const file = path.join(dir, name)
         await write(`${file}.part`)
         await rename(`${file}.part`, file)
@@ -84,9 +81,9 @@ export const saveModel = (
         const from = options.tokenizer === undefined ? undefined : path.join(options.tokenizer, name)
         if (from !== undefined && existsSync(from)) await whole(name, (file) => copyFile(from, file))
       }
-      for (const [name, bytes] of Object.entries(modelFiles(model, options.config))) {
-        await whole(name, (file) => writeFile(file, bytes))
-      }
+      const config = configOf(options.config ?? JSON.stringify(model.config), "float32")
+      await whole("config.json", (file) => writeFile(file, config))
+      await whole("model.safetensors", (file) => saveWeights(file, model))
     },
     catch: (error) => new StoreError({ path: dir, problem: `the model cannot be written: ${(error as Error).message}` })
   })

@@ -8,7 +8,6 @@ import {
   RowTooLarge,
   type StoreError
 } from "@penchant/dsl/Errors"
-import { sha256 } from "@penchant/dsl/Identity"
 import type { Objective } from "@penchant/dsl/Objective"
 import type { Recipe } from "@penchant/dsl/Recipe"
 import type { Policy } from "@penchant/dsl/Step"
@@ -18,7 +17,7 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { TokenGroups } from "../compute/Batch.ts"
 import { Engine, type ModelState, type OptimiserState, type Session } from "../compute/Engine.ts"
-import { modelFiles } from "../model/save.ts"
+import { saveWeights } from "../model/save.ts"
 import { Progress } from "../platform/Progress.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import { graphsOf, planFit } from "./fit.ts"
@@ -131,14 +130,15 @@ export const train: (
     written = cursor.step
   })
   const snapshot = Effect.fnUntraced(function*(index: number) {
-    const bytes = modelFiles(yield* weights)["model.safetensors"]
+    const now = yield* weights
     const file = snapshotFile(index)
-    yield* Checkpoint.storing(file, async () => {
+    const written = yield* Checkpoint.storing(file, async () => {
       await fs.mkdir(path.dirname(file), { recursive: true })
-      await Checkpoint.writeSynced(`${file}.part`, bytes)
+      const digest = await saveWeights(`${file}.part`, now)
       await fs.rename(`${file}.part`, file)
+      return digest
     })
-    cursor = { ...cursor, snapshots: [...cursor.snapshots, { step: cursor.step, sha256: sha256(bytes) }] }
+    cursor = { ...cursor, snapshots: [...cursor.snapshots, { step: cursor.step, sha256: written }] }
   })
 
   const graphs = graphsOf(model)

@@ -35,6 +35,27 @@ describe("export", () => {
     const numbers = (at: string) => fs.readFileSync(path.join(at, "config.json"), "utf8").match(/: -?[\d.e-]+/g)
     assert.deepStrictEqual(numbers(out), numbers(model))
 
+    // As another type, in shards; a published folder the same.
+    const form = ["--dtype", "bfloat16", "--max-shard-size", "300KB"]
+    for (const args of [["export", trained.label, "half"], ["publish", trained.label, "./card"]]) {
+      const halved = await run(...args, ...form)
+      assert.strictEqual(halved.code, 0, halved.stderr)
+      const files = fs.readdirSync(path.join(directory, args[2]!)).filter((name) => name.startsWith("model"))
+      assert.deepStrictEqual(files.toSorted(), [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json"
+      ])
+      const { config, parameters } = await Effect.runPromise(loadModel(path.join(directory, args[2]!)))
+      assert.strictEqual((config as Record<string, unknown>)["torch_dtype"], "bfloat16")
+      const worst = Float32Array.from(parameters).reduce(
+        (most, x, i) => Math.max(most, Math.abs(x / after!.parameters[i]! - 1)),
+        0
+      )
+      assert.isBelow(worst, 2 ** -8)
+    }
+    assert.include((await run("export", trained.label, "sized", "--max-shard-size", "big")).stderr, "big is no size")
+
     const again = await run("export", trained.outputs[0]!.slice(0, 12), "out")
     assert.strictEqual(again.code, 1)
     assert.include(again.stderr, "out is not empty; name a folder that is not there yet")

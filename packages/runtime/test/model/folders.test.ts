@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { ModelError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -12,7 +13,7 @@ import { start } from "../../src/compute/reference/backend.ts"
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../../src/data/safetensors.ts"
 import { architecture } from "../../src/model/families.ts"
 import { loadModel } from "../../src/model/load.ts"
-import { modelFiles, saveModel } from "../../src/model/save.ts"
+import { configOf, saveModel, saveWeights } from "../../src/model/save.ts"
 import { readJson, references, stories, tinyLlama, tokenGroups } from "../compute/fixtures.ts"
 
 const source = fileURLToPath(new URL("models/llama/", references))
@@ -136,6 +137,7 @@ describe("loading", () => {
     [{ rope_scaling: { rope_type: "llama3", factor: 2 } }, "rope_scaling.low_freq_factor: is missing"],
     [{ rope_parameters: { rope_type: "su" } }, `rope_parameters.rope_type: is "su"`],
     [{ rope_parameters: { rope_type: "yarn" } }, "rope_parameters.factor: is missing"],
+    [{ quantization_config: { quant_method: "gptq" } }, "quantization_config: says that the weights are quantised"],
     [{ vocab_size: 511 }, "model.embed_tokens.weight: has shape [512,32]; the config says [511,32]"],
     [{ num_hidden_layers: 1 }, "model.layers.1.input_layernorm.weight: is no tensor of the architecture"],
     [{ num_hidden_layers: 3 }, "model.layers.2.input_layernorm.weight: is missing"]
@@ -213,6 +215,14 @@ describe("loading", () => {
         yield* failure(loading({ "config.json": JSON.stringify(config) })),
         "BadFile model.safetensors: no such file"
       )
+      for (const name of ["pytorch_model.bin", "pytorch_model.bin.index.json"]) {
+        const error = yield* Effect.flip(loading({ "config.json": JSON.stringify(config), [name]: "" }))
+        assert.include(error.message, `(${name} is not read, since it can run code: load it with transformers once and`)
+      }
+      assert.include(
+        yield* failure(loading({ "adapter_config.json": "{}" })),
+        "BadFile adapter_config.json: makes this an adapter, without the weights that it stands beside"
+      )
     }))
 })
 
@@ -274,24 +284,38 @@ describe("saving", () => {
       )
     })))
 
-  it("float64 weights become float32, and the config says so", () => {
-    const model = tinyLlama(1, { torch_dtype: "bfloat16" })
-    const files = modelFiles(model)
-    assert.strictEqual(JSON.parse(new TextDecoder().decode(files["config.json"])).torch_dtype, "float32")
-    const { metadata, tensors } = Result.getOrThrow(decodeSafetensors(files["model.safetensors"], "model.safetensors"))
-    assert.deepStrictEqual(metadata, { format: "pt" })
-    const embedding = tensors["model.embed_tokens.weight"]!
-    assert.deepStrictEqual(embedding.shape, [23, 12])
-    assert.deepStrictEqual(embedding.data, Float32Array.from(model.parameters.subarray(0, 23 * 12)))
-  })
+  it.effect("float64 weights become float32, and the config says so", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const [dir, model] = [yield* directory, tinyLlama(1, { torch_dtype: "bfloat16" })]
+      yield* saveModel(dir, model)
+      const bytes = (name: string) => fs.readFileSync(path.join(dir, name))
+      assert.strictEqual(JSON.parse(bytes("config.json").toString()).torch_dtype, "float32")
+      const { metadata, tensors } = Result.getOrThrow(
+        decodeSafetensors(bytes("model.safetensors"), "model.safetensors")
+      )
+      assert.deepStrictEqual(metadata, { format: "pt" })
+      const embedding = tensors["model.embed_tokens.weight"]!
+      assert.deepStrictEqual(embedding.shape, [23, 12])
+      assert.deepStrictEqual(embedding.data, Float32Array.from(model.parameters.subarray(0, 23 * 12)))
+      // Equal models, equal bytes; the digest is of them.
+      const again = path.join(dir, "again.safetensors")
+      const digest = yield* Effect.promise(() => saveWeights(again, model))
+      assert.isTrue(bytes("again.safetensors").equals(bytes("model.safetensors")))
+      assert.isTrue(bytes("model.safetensors").equals(encodeSafetensors(tensors, metadata)))
+      assert.strictEqual(digest, createHash("sha256").update(bytes("again.safetensors")).digest("hex"))
+    })))
 
   it("a config's numbers are written as they were read", () => {
     const text = `{"final_logit_softcapping": 30.0, "rms_norm_eps": 1e-06, "torch_dtype": "bfloat16", "n": [1, 2.50]}`
-    const written = new TextDecoder().decode(modelFiles(tinyLlama(1), text)["config.json"])
     assert.strictEqual(
-      written.replaceAll(/\s+/g, " "),
+      configOf(text, "float32").replaceAll(/\s+/g, " "),
       `{ "final_logit_softcapping": 30.0, "rms_norm_eps": 1e-06, "torch_dtype": "float32", "n": [ 1, 2.50 ] } `
     )
+    assert.deepStrictEqual(JSON.parse(configOf(`{"dtype": "float16", "torch_dtype": "float16"}`, "bfloat16")), {
+      dtype: "bfloat16",
+      torch_dtype: "bfloat16"
+    })
+    assert.deepStrictEqual(JSON.parse(configOf("{}", "float16")), { dtype: "float16" })
   })
 
   it.effect("says where it cannot write", () =>
