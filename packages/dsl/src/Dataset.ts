@@ -72,15 +72,31 @@ const folder = <R>(
 const inline = <const R extends object>(rows: ReadonlyArray<R>): Step<Rows<R>, DataError> =>
   make({ kind: "rows", title: `${rows.length} inline rows`, parameters: { from: "inline", rows } })
 
-export interface HubDataset {
-  readonly split: string
-  /** Only under this folder of the repository. */
-  readonly dir?: string
-  /** A branch, a tag or a commit; default `main`. */
-  readonly revision?: string
-  /** Glob patterns in place of the split's name, such as `data/*.parquet`. */
-  readonly files?: string | ReadonlyArray<string>
-}
+/**
+ * Which files: those that the data set's README lists for the split of a config (of its default one when none is named);
+ * without such a list, those called after the split; or those under `dir` that are called so; or those of `files`.
+ */
+export type HubDataset =
+  & {
+    readonly split: string
+    /** A branch, a tag or a commit; default `main`. */
+    readonly revision?: string
+  }
+  & (
+    | {
+      /** One of those that the README lists; what `datasets` calls `name`. */
+      readonly config: string
+      readonly dir?: never
+      readonly files?: never
+    }
+    | {
+      readonly config?: never
+      /** Only under this folder of the repository. */
+      readonly dir?: string
+      /** Glob patterns in place of the split's name, such as `data/*.parquet`. */
+      readonly files?: string | ReadonlyArray<string>
+    }
+  )
 
 interface Hub {
   /** Every row is checked against the schema, and other columns are not read where the format allows. */
@@ -92,21 +108,22 @@ interface Hub {
 }
 
 /**
- * A split of a data set of the Hugging Face Hub: the files called after it. The commit and the hashes of the files are in
+ * A split of a data set of the Hugging Face Hub. The commit and the hashes of the files are in
  * `penchant.lock`, which `penchant lock` writes; content is identity, not the revision's name.
  */
 const hub: Hub = <R>(
   id: string,
-  { dir, files, revision = "main", row, split }: HubDataset & { readonly row?: Schema.Codec<R, any> }
+  { config, dir, files, revision = "main", row, split }: HubDataset & { readonly row?: Schema.Codec<R, any> }
 ): Step<Rows<R>, HubError | DataError> =>
   make({
     kind: "rows",
-    title: ["fetch", id, ...(dir === undefined ? [] : [dir]), split].join(" "),
+    title: ["fetch", id, config, dir, split].filter((part) => part !== undefined).join(" "),
     parameters: { from: "hub", ...(row === undefined ? {} : { row: schemaIdentity(row) }) },
     sources: {
       hub: formatReference({
         repo: `datasets/${id}`,
         revision,
+        config,
         dir,
         split,
         files: typeof files === "string" ? [files] : files

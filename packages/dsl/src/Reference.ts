@@ -5,8 +5,9 @@ export interface Reference {
   readonly repo: `models/${string}` | `datasets/${string}`
   /** A branch, a tag or a commit. */
   readonly revision: string
-  /** The files of a split, under `dir` when it is given. */
+  /** The files of a split: of a config of the data set's README, or under `dir` when it is given. */
   readonly split?: string | undefined
+  readonly config?: string | undefined
   readonly dir?: string | undefined
   /** Glob patterns; they decide alone when there are some. */
   readonly files?: ReadonlyArray<string> | undefined
@@ -17,8 +18,9 @@ const scheme = "hf://"
 export const isReference = (source: string): boolean => source.startsWith(scheme)
 
 /** One spelling for equal references. */
-export const formatReference = ({ dir, files = [], repo, revision, split }: Reference): string => {
+export const formatReference = ({ config, dir, files = [], repo, revision, split }: Reference): string => {
   const query = new URLSearchParams()
+  if (config !== undefined) query.append("config", config)
   if (dir !== undefined) query.append("dir", dir.replace(/^\/+|\/+$/g, ""))
   for (const pattern of files.toSorted()) query.append("files", pattern)
   if (split !== undefined) query.append("split", split)
@@ -37,6 +39,7 @@ export const parseReference = (text: string): Reference => {
     repo: found[1] as Reference["repo"],
     revision: found[2]!,
     split: query.get("split") ?? undefined,
+    config: query.get("config") ?? undefined,
     dir: query.get("dir") ?? undefined,
     files: files.length === 0 ? undefined : files
   }

@@ -12,6 +12,10 @@ describe("a reference to the Hub", () => {
       "hf://datasets/org/name@refs/pr/1?dir=harmless-base&split=train"
     )
     assert.strictEqual(
+      rows({ split: "train", config: "a b" }),
+      "hf://datasets/org/name@main?config=a+b&split=train"
+    )
+    assert.strictEqual(
       rows({ split: "x", files: ["b*.json", "a b/{c,d}.csv"] }),
       rows({ split: "x", files: ["a b/{c,d}.csv", "b*.json"] })
     )
@@ -27,10 +31,13 @@ describe("a reference to the Hub", () => {
       repo: "datasets/o/n",
       revision: "refs/convert/parquet",
       split: "train",
+      config: undefined,
       dir: "a/b",
       files: ["a b/*.parquet", "é#?&=.json"]
     } as const
     assert.deepStrictEqual(parseReference(formatReference(reference)), reference)
+    const named = { ...reference, dir: undefined, files: undefined, config: "a b" }
+    assert.deepStrictEqual(parseReference(formatReference(named)), named)
     assert.isTrue(isReference(formatReference(reference)))
     assert.isFalse(isReference("data/hf"))
     assert.throws(() => parseReference("hf://spaces/o/n@main"), "no reference to the Hub")

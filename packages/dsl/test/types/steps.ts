@@ -310,6 +310,9 @@ normalise.plain(Dataset.hub("org/mine", { split: "train" }))
 Dataset.hub("org/mine", { split: "train", revison: "v1" })
 // @ts-expect-error a split is due
 Dataset.hub("org/mine", {})
+Dataset.hub("org/mine", { config: "comparisons", split: "train" })
+// @ts-expect-error files are chosen by config or by folder
+Dataset.hub("org/mine", { config: "comparisons", dir: "data", split: "train" })
 // @ts-expect-error misspelt option
 Model.hub("org/mine", { revison: "v1" })
 

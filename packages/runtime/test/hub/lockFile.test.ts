@@ -84,7 +84,7 @@ describe("files of a reference", () => {
     assert.deepStrictEqual(chosen(repository, { repo, files: ["**/*.{gz,md}"] }), [repository[0]!, repository[4]!])
     assert.strictEqual(
       chosen(repository, { repo, split: "validation" }),
-      `datasets/o/n: has no files of split "validation"; there is ${
+      `datasets/o/n: has no files of split "validation", only of test_prefs, train_prefs; there is ${
         repository.slice(1).join(", ")
       } (name a split or dir that is there, or choose with \`files: "data/*.parquet"\`)`
     )
