@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { fileURLToPath } from "node:url"
 import * as Bars from "../platform/Bars.ts"
+import { forFile } from "../platform/PipelineFile.ts"
 import { layer, type RuntimeOptions } from "../Runtime.ts"
 import { exitCode, tellFailure } from "./ending.ts"
 import { relative } from "./output.ts"
@@ -24,6 +25,7 @@ export const main = (
   fromExports(file, exports).pipe(
     Effect.flatMap((pipeline) => runPipeline(pipeline, { ...here, command })),
     Effect.provide(layer(here).pipe(Layer.provideMerge(Bars.layer), Layer.provideMerge(NodeServices.layer))),
+    forFile(relative(file)),
     Effect.onExit(tellFailure),
     NodeRuntime.runMain({ disableErrorReporting: true, teardown: (exit, onExit) => onExit(exitCode(exit)) })
   )

@@ -1,17 +1,20 @@
 // `penchant lock FILE`: writes into `penchant.lock` what every reference of the file to the Hub is now.
 import { isReference } from "@penchant/dsl/Reference"
+import { type AnyStep, Executor } from "@penchant/dsl/Step"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Semaphore from "effect/Semaphore"
 import { stepsOf } from "../experiment/graph.ts"
 import { CurrentHub } from "../hub/Hub.ts"
 import { type LockedFile, lockFileName, readLock, writeLock } from "../hub/LockFile.ts"
 import { lockReference } from "../hub/lockReference.ts"
 import * as Bars from "../platform/Bars.ts"
 import { bytes } from "../platform/bytes.ts"
+import { forFile, PipelineFile } from "../platform/PipelineFile.ts"
 import { layer } from "../Runtime.ts"
 import { json, print, printJson, table } from "./output.ts"
-import { load, type Pipeline } from "./Pipeline.ts"
+import { BadPipeline, load, type Pipeline } from "./Pipeline.ts"
 import { file, home } from "./settings.ts"
 
 interface Locked {
@@ -31,13 +34,16 @@ const changeOf = (before: ReadonlyArray<LockedFile>, now: ReadonlyArray<LockedFi
   return `moved from ${from}: ${changed} files are new or changed${gone === 0 ? "" : `, ${gone} gone`}`
 }
 
+/** What some steps and those that they need name on the Hub. */
+const referencesOf = (steps: ReadonlyArray<AnyStep>): ReadonlyArray<string> =>
+  [...new Set(stepsOf(steps).flatMap(({ sources }) => Object.values(sources).filter(isReference)))].toSorted()
+
 /** Asks for every reference and writes the lock once all are known: a failure leaves it as it was. */
-export const lockPipeline = Effect.fn("lockPipeline")(function*(pipeline: Pipeline) {
+const lockReferences = Effect.fn("lockReferences")(function*(references: ReadonlyArray<string>) {
   const directory = process.cwd()
   const hub = yield* CurrentHub
-  const steps = stepsOf(pipeline.targets.map(({ step }) => step))
-  const references = [...new Set(steps.flatMap(({ sources }) => Object.values(sources).filter(isReference)))].toSorted()
-  const before = yield* Effect.fromResult(readLock(directory))
+  const file = yield* PipelineFile
+  const before = yield* Effect.fromResult(readLock(directory, file))
   const locked = yield* Effect.forEach(
     references,
     Effect.fnUntraced(function*(reference) {
@@ -47,9 +53,41 @@ export const lockPipeline = Effect.fn("lockPipeline")(function*(pipeline: Pipeli
     })
   )
   if (locked.length > 0) {
-    yield* Effect.fromResult(writeLock(directory, references, locked.flatMap(({ files }) => files)))
+    yield* Effect.fromResult(writeLock(directory, references, locked.flatMap(({ files }) => files), file))
   }
   return locked
+})
+
+/** Whether what the pipeline names is known only as it runs. */
+const isProgram = ({ dynamic, targets }: Pipeline): boolean => targets.length === 0 && dynamic !== undefined
+
+export const lockPipeline = Effect.fn("lockPipeline")(function*(pipeline: Pipeline) {
+  if (isProgram(pipeline)) {
+    const file = yield* PipelineFile
+    return yield* new BadPipeline({
+      file: pipeline.file,
+      problem: "its default export is a program: what it names on the Hub is known only as it runs "
+        + `(run \`penchant run ${file} --lock\`, which locks each reference when the program comes to it)`
+    })
+  }
+  return yield* lockReferences(referencesOf(pipeline.targets.map(({ step }) => step)))
+})
+
+/** Locks what a step names before it runs it, each reference once: for programs. */
+export const lockingExecutor = Effect.fnUntraced(function*(report: (locked: ReadonlyArray<Locked>) => void) {
+  const executor = yield* Executor
+  const context = yield* Effect.context()
+  const known = new Set<string>()
+  const one = Semaphore.makeUnsafe(1)
+  const lockNew = (step: AnyStep) =>
+    one.withPermit(Effect.gen(function*() {
+      const references = referencesOf([step]).filter((reference) => !known.has(reference))
+      if (references.length === 0) return
+      report(yield* lockReferences(references))
+      for (const reference of references) known.add(reference)
+    })).pipe(Effect.provide(context))
+  const run = ((step) => Effect.andThen(lockNew(step), executor.run(step))) as Executor["Service"]["run"]
+  return Executor.of({ run })
 })
 
 const size = ({ files }: Locked): string => bytes(files.reduce((sum, { size }) => sum + size, 0))
@@ -73,6 +111,6 @@ export const lock = Command.make("lock", { file, home, json }, (flags) =>
         printJson(locked.map(({ change, commit, files, reference }) => ({ reference, commit, change, files })))
       } else printLocked(locked)
     }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Bars.layer))))
-  })).pipe(
+  }).pipe(forFile(flags.file))).pipe(
     Command.withDescription("Write down in penchant.lock what the file's data and models of the Hub are now")
   )

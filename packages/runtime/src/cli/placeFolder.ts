@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { Exported } from "../model/exported.ts"
+import { partOf, removeLeftovers } from "../platform/leftovers.ts"
 
 /** Name -> bytes, or where to copy them from, or what writes them. */
 export type Files = Readonly<Record<string, Exported[string] | Uint8Array>>
@@ -12,7 +13,8 @@ export type Files = Readonly<Record<string, Exported[string] | Uint8Array>>
 export const placeFolder = (dir: string, files: Files): Effect.Effect<number, StoreError | BadModel> =>
   Effect.tryPromise({
     try: async () => {
-      const part = `${dir}.part-${process.pid}`
+      const part = partOf(dir)
+      removeLeftovers(dir)
       await fs.mkdir(part, { recursive: true })
       try {
         let total = 0

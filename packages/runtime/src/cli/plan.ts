@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { stepsOf } from "../experiment/graph.ts"
 import { duration } from "../platform/duration.ts"
+import { forFile } from "../platform/PipelineFile.ts"
 import { Progress } from "../platform/Progress.ts"
 import { json, print, printJson } from "./output.ts"
 import { engine, file, home, runtimeOptions, set } from "./settings.ts"
@@ -72,4 +73,6 @@ export const plan = Command.make("plan", { file, engine, home, set, json }, (fla
           }`
       )
     }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Progress.silent))))
-  })).pipe(Command.withDescription("Say what a run would do, and why, without running anything"))
+  }).pipe(forFile(flags.file))).pipe(
+    Command.withDescription("Say what a run would do, and why, without running anything")
+  )

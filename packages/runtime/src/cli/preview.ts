@@ -16,6 +16,7 @@ import { Experiment, orFail } from "../experiment/Experiment.ts"
 import { stepsOf } from "../experiment/graph.ts"
 import { CurrentHome } from "../experiment/Home.ts"
 import * as Bars from "../platform/Bars.ts"
+import { forFile } from "../platform/PipelineFile.ts"
 import { layer } from "../Runtime.ts"
 import { fileOf, groupsOf } from "../steps/files.ts"
 import { linkFiles } from "../steps/links.ts"
@@ -121,5 +122,5 @@ export const preview = Command.make(
           print("")
         }
       }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Bars.layer))))
-    })
+    }).pipe(forFile(flags.file))
 ).pipe(Command.withDescription("Show pairs as the model will see them, with the tokens that the loss reads"))

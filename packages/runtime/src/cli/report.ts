@@ -10,6 +10,7 @@ import { numericsOf } from "../compute/numerics.ts"
 import { Experiment } from "../experiment/Experiment.ts"
 import type { Outcome } from "../experiment/history.ts"
 import { CurrentHome } from "../experiment/Home.ts"
+import { forFile } from "../platform/PipelineFile.ts"
 import { Progress } from "../platform/Progress.ts"
 import { writeReport } from "../report/write.ts"
 import { layer } from "../Runtime.ts"
@@ -54,7 +55,7 @@ export const report = Command.make("report", { file, out, engine, home, set, jso
       if (outcomes.size === 0) {
         return yield* new BadPipeline({
           file: flags.file,
-          problem: "nothing of it has run yet; penchant run makes its results"
+          problem: `nothing of it has run yet; \`penchant run ${flags.file}\` makes its results`
         })
       }
       const data = yield* reportData({
@@ -78,4 +79,6 @@ export const report = Command.make("report", { file, out, engine, home, set, jso
       const missing = nodes.length - outcomes.size
       if (missing > 0) print(`${missing} of ${nodes.length} steps have not run; the report is about the rest`)
     }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Progress.silent))))
-  })).pipe(Command.withDescription("Write the HTML report of what has run, without running anything"))
+  }).pipe(forFile(flags.file))).pipe(
+    Command.withDescription("Write the HTML report of what has run, without running anything")
+  )

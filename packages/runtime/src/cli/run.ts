@@ -12,9 +12,10 @@ import type { Outcome } from "../experiment/history.ts"
 import { CurrentHome } from "../experiment/Home.ts"
 import * as Bars from "../platform/Bars.ts"
 import { duration } from "../platform/duration.ts"
+import { forFile } from "../platform/PipelineFile.ts"
 import { layer, type RuntimeOptions } from "../Runtime.ts"
 import { benchmarksOf, writeBenchmarks } from "./lmEval.ts"
-import { lockPipeline, printLocked } from "./lock.ts"
+import { lockingExecutor, lockPipeline, printLocked } from "./lock.ts"
 import { json, print, printJson, relative } from "./output.ts"
 import { load, type Pipeline, select } from "./Pipeline.ts"
 import { document, reportData, reportPlace, speedsFor } from "./results.ts"
@@ -45,7 +46,12 @@ const summary = (outcomes: ReadonlyArray<Outcome>, seconds: number): string => {
 /** Runs a loaded pipeline and reports on it. Shared by the command and by `main` in a pipeline file. */
 export const runPipeline = Effect.fn("runPipeline")(function*(
   pipeline: Pipeline,
-  options: RuntimeOptions & { readonly only?: ReadonlyArray<string>; readonly json?: boolean; readonly command: string }
+  options: RuntimeOptions & {
+    readonly only?: ReadonlyArray<string>
+    readonly json?: boolean
+    readonly lock?: boolean
+    readonly command: string
+  }
 ) {
   const started = performance.now()
   const experiment = yield* Experiment
@@ -54,7 +60,9 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
   const seconds = (): number => (performance.now() - started) / 1000
 
   if (pipeline.targets.length === 0 && pipeline.dynamic !== undefined) {
-    const value = yield* Effect.provideService(pipeline.dynamic, Executor, yield* Executor)
+    const said = (locked: Parameters<typeof printLocked>[0]) => options.json === true ? undefined : printLocked(locked)
+    const executor = options.lock === true ? yield* lockingExecutor(said) : yield* Executor
+    const value = yield* Effect.provideService(pipeline.dynamic, Executor, executor)
     const outcomes = yield* experiment.outcomes
     if (options.json === true) {
       return printJson(document([], [], outcomes, () => undefined, yield* speedsFor(outcomes), []))
@@ -63,6 +71,10 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
     return print(summary(outcomes, seconds()))
   }
 
+  if (options.lock === true) {
+    const locked = yield* lockPipeline(pipeline)
+    if (options.json !== true) printLocked(locked)
+  }
   const targets = yield* select(pipeline, options.only ?? [])
   const done = yield* experiment.run(targets)
   const benchmarks = yield* benchmarksOf(targets, done.outcomeOf, numericsOf(engineName, options))
@@ -112,13 +124,9 @@ export const run = Command.make(
       const command = `pnpm penchant run ${relative(path.resolve(flags.file))}`
       yield* Effect.gen(function*() {
         const pipeline = yield* load(flags.file)
-        if (flags.lock) {
-          const locked = yield* lockPipeline(pipeline)
-          if (!flags.json) printLocked(locked)
-        }
-        yield* runPipeline(pipeline, { ...options, only: flags.only, json: flags.json, command })
+        yield* runPipeline(pipeline, { ...options, only: flags.only, json: flags.json, lock: flags.lock, command })
       }).pipe(Effect.provide(layer(options).pipe(Layer.provideMerge(Bars.layer))))
-    })
+    }).pipe(forFile(flags.file))
 ).pipe(
   Command.withDescription("Run a pipeline: what is in the store is not run again, what was interrupted goes on"),
   Command.withExamples([

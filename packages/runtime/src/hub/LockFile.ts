@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Source } from "../experiment/sources.ts"
+import { partOf, removeLeftovers } from "../platform/leftovers.ts"
 import { isSafe } from "./cache.ts"
 
 const hex = (digits: number) => Schema.String.check(Schema.isPattern(new RegExp(`^[0-9a-f]{${digits}}$`)))
@@ -30,10 +31,12 @@ const header = "{\"penchant.lock\":1}"
 const Line = Schema.fromJsonString(LockedFile)
 const decode = Schema.decodeUnknownResult(Line)
 
-const remedy = "restore it from version control, or delete it and run `penchant lock FILE`"
-
-/** Every locked file, sorted; none where there is no lock. */
-export const readLock = (directory: string): Result.Result<ReadonlyArray<LockedFile>, BadFile> => {
+/** Every locked file, sorted; none where there is no lock. `pipeline`: the file to lock anew, for messages. */
+export const readLock = (
+  directory: string,
+  pipeline = "FILE"
+): Result.Result<ReadonlyArray<LockedFile>, BadFile> => {
+  const remedy = `restore it from version control, or delete it and run \`penchant lock ${pipeline}\``
   const at = path.join(directory, lockFileName)
   let text: string
   try {
@@ -64,16 +67,18 @@ const order = (a: LockedFile, b: LockedFile): number =>
 export const writeLock = (
   directory: string,
   references: ReadonlyArray<string>,
-  files: ReadonlyArray<LockedFile>
+  files: ReadonlyArray<LockedFile>,
+  pipeline?: string
 ): Result.Result<void, BadFile> =>
-  Result.flatMap(readLock(directory), (before) => {
+  Result.flatMap(readLock(directory, pipeline), (before) => {
     const kept = before.filter(({ reference }) => !references.includes(reference))
     const lines = [...kept, ...files].toSorted(order).map(({ commit, file, git, reference, sha256, size }) =>
       JSON.stringify({ reference, commit, file, size, sha256, git })
     )
     const at = path.join(directory, lockFileName)
-    const beside = `${at}.${process.pid}`
+    const beside = partOf(at)
     try {
+      removeLeftovers(at)
       fs.writeFileSync(beside, `${[header, ...lines].join("\n")}\n`)
       fs.renameSync(beside, at)
     } catch (cause) {
@@ -85,9 +90,10 @@ export const writeLock = (
 /** The files of a reference, all of one commit; or which command locks it. */
 export const lockedFiles = (
   directory: string,
-  reference: string
+  reference: string,
+  pipeline = "FILE"
 ): Result.Result<ReadonlyArray<LockedFile>, BadFile | HubError> =>
-  Result.flatMap(readLock(directory), (all): Result.Result<ReadonlyArray<LockedFile>, BadFile | HubError> => {
+  Result.flatMap(readLock(directory, pipeline), (all): Result.Result<ReadonlyArray<LockedFile>, BadFile | HubError> => {
     const files = all.filter((file) => file.reference === reference)
     const { repo } = parseReference(reference)
     if (files.length === 0) {
@@ -96,7 +102,7 @@ export const lockedFiles = (
           repo,
           reason: "notLocked",
           problem: `${reference} is not in ${lockFileName}`,
-          remedy: "run `penchant lock FILE` with this pipeline's file, or `penchant run FILE --lock`"
+          remedy: `run \`penchant lock ${pipeline}\`, or \`penchant run ${pipeline} --lock\``
         })
       )
     }
@@ -105,7 +111,7 @@ export const lockedFiles = (
         new BadFile({
           file: path.join(directory, lockFileName),
           problem: `has several commits for ${reference}, as after a merge`,
-          remedy: "run `penchant lock FILE` with this pipeline's file"
+          remedy: `run \`penchant lock ${pipeline}\``
         })
       )
     }
@@ -113,8 +119,12 @@ export const lockedFiles = (
   })
 
 /** What a reference is, for keys: the content of its files, not where they are from. */
-export const lockedSource = (directory: string, reference: string): Result.Result<Source, BadFile | HubError> =>
-  Result.map(lockedFiles(directory, reference), (locked) => {
+export const lockedSource = (
+  directory: string,
+  reference: string,
+  pipeline?: string
+): Result.Result<Source, BadFile | HubError> =>
+  Result.map(lockedFiles(directory, reference, pipeline), (locked) => {
     const files = Object.fromEntries(locked.map(({ file, sha256 }) => [file, sha256]))
     return { path: reference, files, skipped: [], digest: digest(files) }
   })

@@ -2,6 +2,7 @@
 import { HubError } from "@penchant/dsl/Errors"
 import { parseReference } from "@penchant/dsl/Reference"
 import * as Effect from "effect/Effect"
+import { PipelineFile } from "../platform/PipelineFile.ts"
 import { Progress } from "../platform/Progress.ts"
 import { type Fetched, fetchFiles } from "./fetchFiles.ts"
 import { CurrentHub } from "./Hub.ts"
@@ -9,14 +10,13 @@ import { lockedFiles } from "./LockFile.ts"
 import { progressOf } from "./progress.ts"
 
 /** What the Hub says of a commit that is gone, as what it means for the lock. */
-const drifted = (error: HubError): HubError =>
+const drifted = (pipeline: string) => (error: HubError): HubError =>
   error.reason === "revision" || error.reason === "file"
     ? new HubError({
       repo: error.repo,
       reason: "drifted",
       problem: `what was locked is not there any more: ${error.problem}`,
-      remedy:
-        "run `penchant lock FILE` with this pipeline's file, or `penchant run FILE --lock`, to take what is there now"
+      remedy: `run \`penchant lock ${pipeline}\`, or \`penchant run ${pipeline} --lock\`, to take what is there now`
     })
     : error
 
@@ -24,12 +24,13 @@ const drifted = (error: HubError): HubError =>
 export const fetchLocked = Effect.fn("fetchLocked")(function*(label: string, reference: string) {
   const hub = yield* CurrentHub
   const { emit } = yield* Progress
+  const pipeline = yield* PipelineFile
   const { repo } = parseReference(reference)
-  const locked = yield* Effect.fromResult(lockedFiles(process.cwd(), reference))
+  const locked = yield* Effect.fromResult(lockedFiles(process.cwd(), reference, pipeline))
   const wanted = locked.map(({ file: path, git, sha256, size }) => ({ path, size, oid: git ?? sha256 }))
   const progress = yield* progressOf(emit, label)
   const fetched: ReadonlyArray<Fetched> = yield* fetchFiles(hub, repo, locked[0]!.commit, wanted, progress).pipe(
-    Effect.mapError(drifted)
+    Effect.mapError(drifted(pipeline))
   )
   const other = locked.find(({ sha256 }, i) => fetched[i]!.sha256 !== sha256)
   if (other !== undefined) {
@@ -37,7 +38,7 @@ export const fetchLocked = Effect.fn("fetchLocked")(function*(label: string, ref
       repo,
       reason: "drifted",
       problem: `${other.file} is not what the lock says`,
-      remedy: "the lock was edited: run `penchant lock FILE` with this pipeline's file"
+      remedy: `the lock was edited: run \`penchant lock ${pipeline}\``
     })
   }
   return fetched

@@ -1,70 +1,14 @@
 // The pipelines that name real data and models of the Hub, unedited, against a Hub that serves small ones of the same kinds:
-// planned offline from a lock, killed on the way, and run to the end.
+// planned offline from a lock, killed on the way, and run to the end. `bench/kills.ts` kills at many more moments.
 import { assert, describe, it } from "@effect/vitest"
-import * as fs from "node:fs"
 import * as path from "node:path"
-import { gunzipSync, gzipSync } from "node:zlib"
-import { type FakeHub, fakeHub, filesOf, sha256, tokens } from "../hub/fakeHub.ts"
-import { document, folder, model, root } from "./command.ts"
+import { filesOf, sha256 } from "../hub/fakeHub.ts"
+import { document } from "./command.ts"
+import { type HubScene, hubScene, preferences } from "./hubPipelines.ts"
+import { live, type Moment } from "./killed.ts"
 
-const references = path.join(root, "packages/runtime/test/references")
-
-/** Reference weights of a family, with a tokenizer of as many tokens, which has a chat template. */
-const tiny = (family: string): Map<string, Buffer> => {
-  const weights = filesOf(path.join(references, "models", family))
-  // As many positions as the real models have at least; rotary embeddings keep no weights for them.
-  const config = { ...JSON.parse(weights.get("config.json")!.toString()), max_position_embeddings: 2048 }
-  return new Map([
-    ...[...filesOf(model)].filter(([name]) => name.startsWith("tokenizer")),
-    ["config.json", Buffer.from(JSON.stringify(config))],
-    ["model.safetensors", weights.get("model.safetensors")!],
-    ["pytorch_model.bin", Buffer.from("never asked for")]
-  ])
-}
-
-const hh = gunzipSync(fs.readFileSync(path.join(root, "data/hh-rlhf/harmless-base/test.jsonl.gz"))).toString().split(
-  "\n"
-)
-const rows = (from: number, to: number): Buffer => gzipSync(`${hh.slice(from, to).join("\n")}\n`)
-const preferences = filesOf(path.join(references, "ultrafeedback"))
-
-const pipelines = {
-  "hh-pythia": {
-    results: 16,
-    kill: "\"event\":\"FileProgress\"",
-    serve: (fake: FakeHub) => {
-      fake.commit(
-        "datasets/Anthropic/hh-rlhf",
-        new Map([
-          ["README.md", Buffer.from("# HH")],
-          ["harmless-base/train.jsonl.gz", rows(0, 12)],
-          ["harmless-base/test.jsonl.gz", rows(12, 18)],
-          ["helpful-base/train.jsonl.gz", Buffer.from("never asked for")]
-        ])
-      )
-      fake.commit("models/EleutherAI/pythia-160m", tiny("gpt_neox"))
-    }
-  },
-  "ultrafeedback-mistral": {
-    results: 6,
-    kill: "\"unit\":\"step\"",
-    serve: (fake: FakeHub) => {
-      fake.commit(
-        "datasets/HuggingFaceH4/ultrafeedback_binarized",
-        new Map([
-          ...[...preferences].map(([name, bytes]) => [`data/${name}`, bytes] as const),
-          ["data/train_sft-00000-of-00001.parquet", Buffer.from("never asked for")]
-        ])
-      )
-      fake.commit("models/alignment-handbook/zephyr-7b-sft-full", tiny("mistral"))
-    }
-  }
-}
-
-/** The model behind a result, as a folder and in a repository: the same files, with a card that says where they come from. */
-const published = async (place: ReturnType<typeof folder>, fake: FakeHub, environment: Record<string, string>) => {
-  const ended = await place.run("publish", "objectives/dpo(beta=0.01)", "./out")
-  assert.strictEqual(ended.code, 0, ended.stderr)
+/** The published model: the same files as a folder and in a repository, with a card that says where they come from. */
+const checkPublished = ({ fake, place }: HubScene): void => {
   const out = filesOf(path.join(place.directory, "out"))
   assert.deepStrictEqual([...out.keys()].toSorted(), [
     "README.md",
@@ -91,13 +35,6 @@ const published = async (place: ReturnType<typeof folder>, fake: FakeHub, enviro
   // Untrained to the eye after one step at rate 0, the models of the other objectives score alike; they are not this one.
   assert.notInclude(card, "objectives/dil-bce")
   assert.match(card, /\$\$.*\\log.*\\sigma.*\$\$/)
-
-  environment["HF_HUB_OFFLINE"] = ""
-  environment["HF_TOKEN"] = tokens.good
-  let busy = 2
-  fake.fault = ({ host }) => host === "storage" && busy-- > 0 ? { status: 503 } : undefined
-  const uploaded = await place.run("publish", "objectives/dpo(beta=0.01)", "me/aligned")
-  assert.strictEqual(uploaded.code, 0, uploaded.stderr)
   const repo = fake.repos.get("models/me/aligned")!
   assert.strictEqual(repo.access, "private")
   const there = repo.commits.at(-1)!.files
@@ -108,39 +45,66 @@ const published = async (place: ReturnType<typeof folder>, fake: FakeHub, enviro
   assert.isUndefined(fake.asked.find(({ host, token }) => host === "storage" && token !== undefined))
 }
 
+/** Each kill of a command, by share of the writes that a run makes. */
+const moments: Readonly<Record<string, ReadonlyArray<number>>> = {
+  lock: [0.7],
+  run: [0.1, 0.35, 0.3],
+  folder: [0.6],
+  upload: []
+}
+
+const onlyNamed = ({ fake }: HubScene): void =>
+  assert.isFalse(fake.asked.some(({ path }) => /\.bin$|train_sft|helpful/.test(path)), "only what is named is fetched")
+
 describe("pipelines of the Hub", () => {
-  for (const [name, { kill, results, serve }] of Object.entries(pipelines)) {
-    it(`${name} is planned offline from its lock, survives kill -9, and ends`, async () => {
-      const fake = await fakeHub({ large: 20_000 })
-      const environment: Record<string, string> = { HF_ENDPOINT: fake.endpoint, NO_PROXY: "127.0.0.1,localhost" }
-      const place = folder(environment)
-      try {
-        environment["HF_HOME"] = path.join(place.directory, "hf")
-        serve(fake)
-        const file = path.join(root, "pipelines", `${name}.ts`)
-        const locked = await place.run("lock", file)
-        assert.strictEqual(locked.code, 0, locked.stderr)
-        const asked = fake.asked.length
-        const planned = await place.run("plan", file)
-        assert.match(planned.stdout, /\d+ steps: 0 unchanged, \d+ to run, 0 depending on results\n/)
-        assert.strictEqual(fake.asked.length, asked, "a plan asks nothing")
-        const running = place.start("run", file, "--set", "checkpointEvery=1")
-        await running.said(kill)
-        running.child.kill("SIGKILL")
-        await running.ended
-        if (kill.includes("step")) environment["HF_HUB_OFFLINE"] = "1"
-        const ended = await place.run("run", file, "--json")
-        assert.strictEqual(ended.code, 0, ended.stderr)
-        assert.lengthOf(document(ended).results, results)
-        assert.isFalse(
-          fake.asked.some(({ path }) => /\.bin$|train_sft|helpful/.test(path)),
-          "only what is named is fetched"
-        )
-        if (name === "ultrafeedback-mistral") await published(place, fake, environment)
-      } finally {
-        await fake.close()
-        place.close()
-      }
-    }, 180_000)
-  }
+  it("ultrafeedback-mistral, killed at its writes, leaves the bytes of a run that nobody touched", async () => {
+    const name = "ultrafeedback-mistral"
+    const untouched = await hubScene(name)
+    const { left, lengths } = await live(untouched, name, () => undefined).finally(untouched.close)
+    const scene = await hubScene(name)
+    try {
+      let busy = 2
+      scene.fake.fault = ({ host, url }) =>
+        host === "storage" && url.startsWith("/upload/") && busy-- > 0 ? { status: 503 } : undefined
+      const next = new Map(Object.entries(moments).map(([command, shares]) => [command, [...shares]]))
+      const lived = await live(scene, name, (command): Moment | undefined => {
+        const share = next.get(command)!.shift()
+        return share === undefined ? undefined : { write: 1 + Math.floor(share * lengths[command]!.writes) }
+      })
+      assert.lengthOf(lived.kills, 5, lived.kills.join(", "))
+      assert.deepStrictEqual(lived.left, left)
+      assert.lengthOf(lived.left.results, 6)
+      assert.isBelow(busy, 1, "the upload was refused twice")
+      checkPublished(scene)
+      onlyNamed(scene)
+    } finally {
+      await scene.close()
+    }
+  }, 180_000)
+
+  it("hh-pythia is planned offline from its lock, survives kill -9 while it fetches, and ends", async () => {
+    const scene = await hubScene("hh-pythia")
+    const { environment, fake, file, place } = scene
+    try {
+      const locked = await place.run("lock", file)
+      assert.strictEqual(locked.code, 0, locked.stderr)
+      const asked = fake.asked.length
+      const planned = await place.run("plan", file)
+      assert.match(planned.stdout, /\d+ steps: 0 unchanged, \d+ to run, 0 depending on results\n/)
+      assert.strictEqual(fake.asked.length, asked, "a plan asks nothing")
+      const running = place.start("run", file)
+      await running.said("\"event\":\"FileProgress\"")
+      running.child.kill("SIGKILL")
+      await running.ended
+      const ended = await place.run("run", file, "--json", "--only", "objectives", "--only", "before")
+      assert.lengthOf(document(ended).results, 16)
+      // Everything is there now.
+      environment["HF_HUB_OFFLINE"] = "1"
+      const again = await place.run("run", file, "--json", "--home", "other", "--only", "before")
+      assert.strictEqual(again.code, 0, again.stderr)
+      onlyNamed(scene)
+    } finally {
+      await scene.close()
+    }
+  }, 180_000)
 })

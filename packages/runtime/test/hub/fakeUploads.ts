@@ -23,6 +23,8 @@ interface Line {
 
 /** False when a request is none of an upload. */
 export const uploads = ({ large, self, storage, stored }: Uploads) => {
+  // What a repository takes once need not be sent again; what others hold must be.
+  const uploaded = new Set<string>()
   const answer = (response: http.ServerResponse, status: number, value: unknown): void => {
     response.writeHead(status, { "content-type": "application/json" })
     response.end(JSON.stringify(value))
@@ -43,7 +45,7 @@ export const uploads = ({ large, self, storage, stored }: Uploads) => {
       }],
       [/^\/.+\.git\/info\/lfs\/objects\/batch$/, (_, body) => {
         const { objects } = JSON.parse(body.toString()) as { objects: Array<{ oid: string; size: number }> }
-        const actions = (oid: string) => stored.has(oid) ? {} : { upload: { href: `${storage()}/upload/${oid}` } }
+        const actions = (oid: string) => uploaded.has(oid) ? {} : { upload: { href: `${storage()}/upload/${oid}` } }
         return [200, {
           transfer: "basic",
           objects: objects.map(({ oid, size }) => ({ oid, size, actions: actions(oid) }))
@@ -81,6 +83,7 @@ export const uploads = ({ large, self, storage, stored }: Uploads) => {
     void bodyOf(request).then((body) => {
       if (sha256(body) !== hash) return answer(response, 400, { error: "other bytes" })
       stored.set(hash, body)
+      uploaded.add(hash)
       return answer(response, 200, {})
     })
   }
