@@ -12,6 +12,14 @@ export const Precision = Schema.Literals(["float32", "bfloat16"])
 export type Precision = typeof Precision.Type
 
 /**
+ * How the weights of bfloat16 follow their updates. `nearest`: the nearest to float32 masters, 14 bytes a parameter with
+ * gradients and Adam's moments. `stochastic`: no masters, 12 bytes; each update ends at the number above or below, each as likely
+ * as it is near, from the stream `train/rounding`: right in the mean, noisier in each weight. https://arxiv.org/abs/2010.06192
+ */
+export const Rounding = Schema.Literals(["nearest", "stochastic"])
+export type Rounding = typeof Rounding.Type
+
+/**
  * Low-rank adapters beside linear layers, which stay as they are: y = W x + alpha / rank B A x, A [rank, in] uniform within
  * 1 / sqrt(in), B [out, rank] zero at the start. https://arxiv.org/abs/2106.09685
  */
@@ -43,7 +51,7 @@ export const Recipe = Schema.Struct({
   weightDecay: atLeastZero,
   /** Global norm to clip to, once per optimiser step; 0 switches clipping off. Default 1. */
   maxGradNorm: atLeastZero,
-  /** Root of the named streams, of which training uses `order`. Default 0. */
+  /** Root of the named streams, of which training uses `order` and `rounding`. Default 0. */
   seed: index,
   /** `shuffled` anew every epoch (default), or the order of the data. */
   order: Schema.Literals(["shuffled", "given"]),
@@ -51,15 +59,22 @@ export const Recipe = Schema.Struct({
   snapshots: index,
   /** Default float32; bfloat16 on engines that have it (torch). The float64 engine computes in float64 whatever is asked. */
   precision: Precision,
+  /** Of the weights in bfloat16. Default `nearest`, which is left out, so that it is one recipe with and without the word. */
+  rounding: Schema.optionalKey(Schema.Literal("stochastic")),
   /** Train adapters alone. The reference stays the start's weights. Default: train the weights themselves. */
   lora: Schema.optionalKey(Lora),
   /** Tensors that stay as they are, by glob over their names in the file: "model.embed_tokens.*". Default none. */
   freeze: Schema.optionalKey(Schema.NonEmptyArray(Schema.String))
-})
+}).pipe(Schema.check(Schema.makeFilter(({ precision, rounding }) =>
+  rounding === undefined || precision === "bfloat16"
+    ? undefined
+    : { path: ["rounding"], issue: "is stochastic, which is of weights in bfloat16: set precision to bfloat16" }
+)))
 export type Recipe = typeof Recipe.Type
 
 /** What a pipeline writes: any part of a recipe. Targets of adapters default to `all-linear`. */
-export type RecipeOptions = Partial<Omit<Recipe, "lora">> & {
+export type RecipeOptions = Partial<Omit<Recipe, "lora" | "rounding">> & {
+  readonly rounding?: Rounding
   readonly lora?: Omit<Lora, "targets"> & Partial<Pick<Lora, "targets">>
 }
 
@@ -81,9 +96,10 @@ const defaults: Recipe = {
 }
 
 /** Fills in the defaults. Throws when a value is out of range or a name is none of a recipe's: a mistake in the pipeline file, shown with its field. */
-export const recipe = ({ lora, ...options }: RecipeOptions = {}): Recipe =>
+export const recipe = ({ lora, rounding = "nearest", ...options }: RecipeOptions = {}): Recipe =>
   Schema.decodeSync(Recipe)({
     ...defaults,
     ...options,
+    ...(rounding === "nearest" ? {} : { rounding }),
     ...(lora === undefined ? {} : { lora: { targets: "all-linear", ...lora } })
   }, { onExcessProperty: "error" })

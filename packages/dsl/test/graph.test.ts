@@ -83,6 +83,11 @@ describe("train", () => {
     assert.throws(() => recipe({ lora }), /dropout/)
     assert.deepStrictEqual(recipe({ lora: { rank: 4, alpha: 8 } }).lora, { rank: 4, alpha: 8, targets: "all-linear" })
     // What is not asked for is no part of a run's identity.
+    assert.throws(() => recipe({ rounding: "stochastic" }), /weights in bfloat16[\s\S]*rounding/)
+    assert.throws(() => recipe({ precision: "bfloat16", rounding: "up" as "nearest" }), /rounding/)
+    const narrow = recipe({ precision: "bfloat16" })
+    assert.deepStrictEqual(recipe({ precision: "bfloat16", rounding: "nearest" }), narrow)
+    assert.strictEqual(recipe({ precision: "bfloat16", rounding: "stochastic" }).rounding, "stochastic")
     assert.notProperty(recipe(), "lora")
     assert.notProperty(recipe(), "freeze")
   })

@@ -28,7 +28,7 @@ export const layer = (
 ): Layer.Layer<Experiment | Executor | CurrentHome, StoreError | ComputeError, Progress> =>
   experimentLayer({
     implementations,
-    engine: engineLayer(engine, options),
+    engine: engineLayer(engine, { ...options, home: homeDirectory(home) }),
     numerics: numericsOf(engine, options),
     ...(pipeline === undefined ? {} : { pipeline }),
     ...(policy === undefined ? {} : { policy })

@@ -114,7 +114,7 @@ export const memoriesOf = Effect.fnUntraced(function*(steps: Iterable<AnyStep>, 
     const rows = Math.ceil(Math.max(group.sizes.T, Math.min(rowBudget, recipe.batchSize * group.sizes.T)))
     const footprint = footprintOf(
       graphs,
-      { ...numerics, precision: recipe.precision },
+      { ...numerics, ...recipe },
       scaledTo(group, rows),
       false
     )

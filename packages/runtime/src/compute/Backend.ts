@@ -2,15 +2,14 @@
 // The worker host (worker.ts) serves these by messages; Engine.ts is the same protocol seen from the main thread.
 // Errors are thrown: the host turns an exception into `EngineError`, `NoRoom` into `OutOfMemory`, `DeviceLost` and a dead
 // worker into `EngineLost`.
-import type { Precision } from "@penchant/dsl/Recipe"
 import type { GenerateOptions, Prompt, Sample } from "../generation/Generation.ts"
 import type { Batch } from "./Batch.ts"
 import type {
   DeviceState,
   FusedInputs,
-  FusedLoss,
   ModelState,
   Numerics,
+  OpenOptions,
   OptimiserState,
   RunOptions,
   Update
@@ -22,6 +21,8 @@ export interface EngineOptions {
   readonly threads?: number
   /** "cpu", "cuda:0", ... where an engine has more than one. */
   readonly device?: string
+  /** The state directory, where an engine may keep what it takes time to make; deleting that costs time only. */
+  readonly home?: string
   /** Which library an engine runs on, where it has a choice; part of its version, hence of identity. */
   readonly backend?: string | undefined
 }
@@ -47,13 +48,6 @@ export class NoRoom extends Error {
 
 /** Thrown when the device is gone for good (a sticky CUDA error, say): nothing of the engine can be used any more. */
 export class DeviceLost extends Error {}
-
-export interface OpenOptions {
-  readonly optimiser?: OptimiserState
-  readonly fused?: FusedLoss
-  /** Of activations and working weights; absent is the engine's own (`Numerics.compute`). Asked only of engines that have it. */
-  readonly precision?: Precision
-}
 
 /**
  * One loaded model. Calls come one at a time, each after the last one settled. Every array that is returned belongs to
@@ -88,6 +82,8 @@ export interface BackendSession {
 
 export interface Backend {
   readonly numerics: Numerics
+  /** What a person should know of how it started, such as a slower way that it takes and why. */
+  readonly notices?: ReadonlyArray<string>
   readonly open: (model: ModelState, options: OpenOptions) => Promise<BackendSession>
   /** After every session is closed. */
   readonly close: () => Promise<void>

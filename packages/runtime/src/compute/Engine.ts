@@ -72,6 +72,19 @@ export interface RunOptions {
   readonly recompute?: boolean
 }
 
+/** What a session is opened with, beside its model. */
+export interface OpenOptions {
+  readonly optimiser?: OptimiserState
+  readonly fused?: FusedLoss
+  /** Of activations and working weights; absent is the engine's own (`Numerics.compute`). */
+  readonly precision?: Precision
+  /**
+   * Weights are kept in bfloat16 alone, without float32 masters, and every update rounds them up or down at random: the seed of
+   * that stream. Only with precision bfloat16.
+   */
+  readonly roundingSeed?: number
+}
+
 /** A device as it stands, in bytes. */
 export interface DeviceState {
   readonly name: string
@@ -125,6 +138,6 @@ export class Engine extends Context.Service<Engine, {
    */
   readonly open: (
     model: ModelState,
-    options?: { readonly optimiser?: OptimiserState; readonly fused?: FusedLoss; readonly precision?: Precision }
+    options?: OpenOptions
   ) => Effect.Effect<Session, ComputeError, Scope.Scope>
 }>()("@penchant/runtime/Engine") {}

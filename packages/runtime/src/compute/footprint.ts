@@ -1,7 +1,7 @@
 // What training holds at once, in bytes, computed from the graph: the walk of an engine over forward and backward, counting
 // each tensor from the operation that makes it to the last that reads it. No table of families.
 // Leaves out libraries' own buffers and the process itself.
-import type { Precision } from "@penchant/dsl/Recipe"
+import type { Recipe } from "@penchant/dsl/Recipe"
 import type { EngineName } from "./backends.ts"
 import type { Numerics } from "./Engine.ts"
 import { type Gradient, gradient } from "./gradient.ts"
@@ -105,22 +105,28 @@ const habits: { readonly [E in EngineName]: Habits } = {
   }
 }
 
-/** Halves of masters, gradients in 16 bits, moments in 32; attention is always flash attention. */
+/** Weights and gradients in 16 bits; the rest of masters and moments in 32; attention is always flash attention. */
 const narrowHabits: { readonly [E in EngineName]?: Habits } = {
   torch: {
     ...habits.torch,
-    parameter: { weights: 4, gradients: 2, optimiser: 8 },
+    parameter: { weights: 2, gradients: 2, optimiser: 10 },
     float: 2,
     attentionKeeps: ({ heads }, { rows }) => 2 * heads * rows
   }
 }
 
-/** What decides how memory is spent. */
-export type Spending = Pick<Numerics, "engine"> & { readonly precision?: Precision }
+/** Bytes a parameter of what masters keep beside the weights in bfloat16; stochastic rounding has no masters. */
+const masterRest = 2
 
-const habitsOf = ({ engine, precision }: Spending): Habits | undefined => {
+/** What decides how memory is spent. */
+export type Spending = Pick<Numerics, "engine"> & Partial<Pick<Recipe, "precision" | "rounding">>
+
+const habitsOf = ({ engine, precision, rounding }: Spending): Habits | undefined => {
   const table = precision === "bfloat16" ? narrowHabits : habits
-  return Object.hasOwn(table, engine) ? table[engine as EngineName] : undefined
+  const found = Object.hasOwn(table, engine) ? table[engine as EngineName] : undefined
+  if (found === undefined || rounding !== "stochastic") return found
+  const { optimiser, ...rest } = found.parameter
+  return { ...found, parameter: { ...rest, optimiser: optimiser - masterRest } }
 }
 
 /** Bytes of every value that takes memory worth counting. */

@@ -1,9 +1,18 @@
 // What passes between the main thread and an engine's worker: requests and replies by id, in the order they were sent.
 // Sessions are numbered by the main thread, so that one can be closed before its opening was answered.
 import type { GenerateOptions, Prompt, Sample } from "../generation/Generation.ts"
-import type { BackendSession, EngineOptions, OpenOptions, Room } from "./Backend.ts"
+import type { BackendSession, EngineOptions, Room } from "./Backend.ts"
 import type { Batch } from "./Batch.ts"
-import type { DeviceState, FusedInputs, ModelState, Numerics, OptimiserState, RunOptions, Update } from "./Engine.ts"
+import type {
+  DeviceState,
+  FusedInputs,
+  ModelState,
+  Numerics,
+  OpenOptions,
+  OptimiserState,
+  RunOptions,
+  Update
+} from "./Engine.ts"
 
 /** What each verb asks and answers. */
 export interface Verbs {
@@ -58,7 +67,9 @@ export type Reply =
   | { readonly id: number; readonly problem: string; readonly kind: "lost" }
 
 /** The worker's first message, when its engine is up (or is not). */
-export type Hello = { readonly numerics: Numerics } | { readonly problem: string }
+export type Hello = { readonly numerics: Numerics; readonly notices: ReadonlyArray<string> } | {
+  readonly problem: string
+}
 
 export interface WorkerData {
   readonly engine: string

@@ -3,22 +3,27 @@
 // is `EngineError`, or `OutOfMemory`.
 import { type ComputeError, EngineError, EngineLost, OutOfMemory } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
 import type { GenerateOptions, Prompt } from "../generation/Generation.ts"
+import { Progress } from "../platform/Progress.ts"
 import { inBfloat16 } from "./backends.ts"
 import type { Batch } from "./Batch.ts"
-import type { FusedInputs, Numerics, RunOptions, Session } from "./Engine.ts"
+import type { FusedInputs, RunOptions, Session } from "./Engine.ts"
 import { Engine } from "./Engine.ts"
 import type { Hello, Reply, Request, Verb, Verbs, WorkerData } from "./protocol.ts"
 
 /** How long a worker may take to close before it is terminated, in milliseconds. */
 const patience = 10_000
 
+/** What a worker says once its engine is up. */
+type Started = Exclude<Hello, { readonly problem: string }>
+
 type Resume = (effect: Effect.Effect<unknown, ComputeError>) => void
 
 interface Connection {
-  readonly hello: Effect.Effect<Numerics, ComputeError>
+  readonly hello: Effect.Effect<Started, ComputeError>
   readonly ask: <V extends Verb>(
     session: number,
     verb: V,
@@ -35,7 +40,7 @@ const connect = (file: URL, data: WorkerData): Connection => {
   const pending = new Map<number, { readonly verb: Verb | "start"; readonly resume: Resume }>()
   const start = 0
   let next = start + 1
-  let greeting: Effect.Effect<Numerics, ComputeError> | undefined
+  let greeting: Effect.Effect<Started, ComputeError> | undefined
   let lost: EngineLost | undefined
   const settle = (id: number, effect: Effect.Effect<unknown, ComputeError>) => {
     const found = pending.get(id)
@@ -57,7 +62,7 @@ const connect = (file: URL, data: WorkerData): Connection => {
   worker.on("message", (message: Hello | Reply) => {
     if (!("id" in message)) {
       greeting = "numerics" in message
-        ? Effect.succeed(message.numerics)
+        ? Effect.succeed(message)
         : Effect.fail(new EngineError({ engine, operation: "start", problem: message.problem }))
       settle(start, greeting)
       return
@@ -79,7 +84,7 @@ const connect = (file: URL, data: WorkerData): Connection => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread, not a window
   const send = (request: Request) => worker.postMessage(request)
   return {
-    hello: Effect.callback<Numerics, ComputeError>((resume) => {
+    hello: Effect.callback<Started, ComputeError>((resume) => {
       if (greeting !== undefined) resume(greeting)
       else if (lost !== undefined) resume(Effect.fail(lost))
       else pending.set(start, { verb: "start", resume: resume as Resume })
@@ -108,7 +113,7 @@ const connect = (file: URL, data: WorkerData): Connection => {
   }
 }
 
-/** The engine that a worker file serves, for as long as the scope is open. */
+/** The engine that a worker file serves, for as long as the scope is open. What it has to say goes to whoever listens. */
 export const engineOf: (
   file: URL,
   data: WorkerData,
@@ -119,7 +124,13 @@ export const engineOf: (
       Effect.sync(() => connect(file, data)),
       ({ end }) => Effect.promise(() => end(options.patience ?? patience))
     )
-    const numerics = yield* connection.hello
+    const { notices, numerics } = yield* connection.hello
+    const progress = yield* Effect.serviceOption(Progress)
+    if (Option.isSome(progress)) {
+      for (const message of notices) {
+        yield* progress.value.emit({ _tag: "Warning", label: `engine ${numerics.engine}`, message })
+      }
+    }
     let sessions = 0
     return Engine.of({
       numerics,

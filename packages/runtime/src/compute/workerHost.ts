@@ -121,5 +121,5 @@ export const serve = async (
     if (request.verb !== "end") queued.add(request.id)
     last = last.then(() => handle(request))
   })
-  hello({ numerics: backend.numerics })
+  hello({ numerics: backend.numerics, notices: backend.notices ?? [] })
 }

@@ -8,6 +8,7 @@ import {
   RowTooLarge,
   type StoreError
 } from "@penchant/dsl/Errors"
+import { seed } from "@penchant/dsl/Identity"
 import type { Objective } from "@penchant/dsl/Objective"
 import type { Recipe } from "@penchant/dsl/Recipe"
 import type { Policy } from "@penchant/dsl/Step"
@@ -111,6 +112,7 @@ export const train: (
   let written = cursor.step
   const session: Session = yield* engine.open(model, {
     precision: recipe.precision,
+    ...(recipe.rounding === undefined ? {} : { roundingSeed: seed(recipe.seed, "train/rounding") }),
     ...(optimiser === undefined ? {} : { optimiser }),
     ...(loss.fused === undefined || numerics.loss === "host" ? {} : { fused: loss.fused })
   })
@@ -145,7 +147,7 @@ export const train: (
   const device = session.device === undefined ? undefined : yield* session.device
   const planned = planFit(
     graphs,
-    { ...numerics, precision: recipe.precision },
+    { ...numerics, ...recipe },
     data,
     loss.sides,
     recipe.batchSize,

@@ -77,6 +77,7 @@ const backend: BackendModule = {
         determinism: "bitwise",
         groups: []
       },
+      ...(device === "slow" ? { notices: ["the slow way"] } : {}),
       open: async () => session,
       close: async () => {}
     }

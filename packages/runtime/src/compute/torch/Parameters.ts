@@ -7,6 +7,7 @@ import { placesOf, trainedOf } from "../places.ts"
 import { floats, type Tensor } from "./Lowering.ts"
 import { fullMaster, splitMaster } from "./master.ts"
 import type { Handle } from "./native.ts"
+import { stochasticMaster } from "./rounding.ts"
 import type { Torch } from "./Torch.ts"
 
 export interface Parameters {
@@ -26,9 +27,10 @@ export const parametersOf = (
   torch: Torch,
   model: ModelState,
   wanted: ReadonlyArray<Value>,
-  { optimiser, precision = "float32" }: {
+  { optimiser, precision = "float32", roundingSeed }: {
     readonly optimiser?: OptimiserState | undefined
     readonly precision?: Precision | undefined
+    readonly roundingSeed?: number | undefined
   }
 ): Parameters => {
   const trained = trainedOf(model)
@@ -42,7 +44,8 @@ export const parametersOf = (
     return made
   }
   try {
-    const master = masters[precision](torch, hold, trained.parameters)
+    const layout = roundingSeed === undefined ? masters[precision] : stochasticMaster(roundingSeed)
+    const master = layout(torch, hold, trained.parameters)
     const still = placesOf(model).slice(0, model.frozen ?? 0).map(({ from, name, shape, size }) => {
       const upload = () => torch.upload(model.parameters.subarray(from, from + size), shape)
       const { bfloat16 } = torch.native.dtypes
@@ -84,7 +87,7 @@ export const parametersOf = (
           const over = () => torch.call("mul.Tensor", torch.add(norm, number(1e-6)), number(1 / maxGradNorm))
           const gradScale = maxGradNorm === 0 ? undefined : torch.call("maximum", over(), number(1))
           updates += 1
-          const adam = { ...settings, m, v, step: number(updates), gradScale }
+          const adam = { ...settings, m, v, step: number(updates), updates, gradScale }
           if (decayed.length > 0) master.update(decayed, { ...adam, weightDecay })
           if (spared.length > 0) master.update(spared, { ...adam, weightDecay: 0 })
           zeroGradients()

@@ -1,5 +1,6 @@
 // Tensors and operators of one libtorch on one device. Ownership is by scope: what a body makes is freed when it ends,
 // except what it returns, also when it throws. No finalisers: the collector does not see native memory.
+import type { Launcher } from "./kernels/Launcher.ts"
 import type { Device, Handle, Native } from "./native.ts"
 import type { Parameter, Schema, Type } from "./schemas.ts"
 
@@ -9,6 +10,8 @@ export type Argument = Handle | number | boolean | string | undefined | Readonly
 export interface Torch {
   readonly native: Native
   readonly device: Device
+  /** Kernels of our own, where the device has them. */
+  readonly launcher: Launcher | undefined
   /** Calls an operator, "mm" or "sum.dim_IntList"; arguments left out take the schema's defaults. All results. */
   readonly all: (
     name: string,
@@ -66,7 +69,12 @@ const fallbackOf = (text: string): Argument => {
   return Number(text)
 }
 
-export const torchOf = (native: Native, device: Device, schemaOf: (name: string) => Schema | undefined): Torch => {
+export const torchOf = (
+  native: Native,
+  device: Device,
+  schemaOf: (name: string) => Schema | undefined,
+  launcher?: Launcher
+): Torch => {
   const scopes: Array<Set<Handle>> = []
   const own = (tensor: Handle): Handle => {
     scopes.at(-1)?.add(tensor)
@@ -161,6 +169,7 @@ export const torchOf = (native: Native, device: Device, schemaOf: (name: string)
   return {
     native,
     device,
+    launcher,
     all,
     call,
     scope,

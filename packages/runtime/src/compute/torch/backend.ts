@@ -4,6 +4,7 @@ import * as fs from "node:fs"
 import { decodeOf } from "../../generation/decode.ts"
 import { generate } from "../../generation/generate.ts"
 import { forwardOf } from "../../model/families.ts"
+import { homeDirectory } from "../../platform/home.ts"
 import { type Backend, type BackendModule, type BackendSession, DeviceLost, NoRoom } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
 import type { DeviceState } from "../Engine.ts"
@@ -12,10 +13,12 @@ import type { Gradient } from "../gradient.ts"
 import type { Value } from "../Graph.ts"
 import { numerics } from "../numerics.ts"
 import { bundledFor, bundledSchemas } from "./bundledSchemas.ts"
-import { cudaDevices, cudaMemory } from "./cuda.ts"
+import { cudaDevices, cudaMemory, driver } from "./cuda.ts"
 import { decoderOf } from "./decoder.ts"
 import { discover, type Installation } from "./discovery.ts"
-import { type Device, isLost, isOutOfMemory, load } from "./native.ts"
+import { kernelCache, type Loaded, loadKernels } from "./kernels/load.ts"
+import { nvrtcFolders } from "./kernels/nvrtc.ts"
+import { type Device, isLost, isOutOfMemory, load, type Native } from "./native.ts"
 import { parametersOf } from "./Parameters.ts"
 import { narrowed } from "./precision.ts"
 import { type Run, startRun, tablesOf } from "./Run.ts"
@@ -65,7 +68,8 @@ const stateOf = (torch: Torch, index: number): () => Promise<DeviceState> => {
   }
 }
 
-const opened = (torch: Torch): Backend["open"] => async (model, options) => {
+/** Sessions of one libtorch. */
+export const opened = (torch: Torch): Backend["open"] => async (model, options) => {
   const network = forwardOf(model)
   const { graph, logProb, trained = [], weights } = network
   const graphs = planned(network)
@@ -163,7 +167,16 @@ const schemasOf = ({ schemas, version }: Installation) => {
   )
 }
 
-export const start: BackendModule["start"] = async ({ device: name, threads }) => {
+/** Kernels of our own for a CUDA device; a CPU has none and needs none. */
+const kernelsFor = (native: Native, device: Device, { lib }: Installation, home: string | undefined): Loaded => {
+  const devices = device.kind === "cuda" ? cudaDevices() : []
+  if (device.kind === "cpu" || "problem" in devices) return { launcher: undefined, notice: undefined }
+  const { capability } = devices[device.index]!
+  const sources = { folders: nvrtcFolders(lib), capability, cache: kernelCache(homeDirectory(home)) }
+  return loadKernels(native, sources, driver()!, device.index)
+}
+
+export const start: BackendModule["start"] = async ({ device: name, home, threads }) => {
   const installation = discover()
   if ("problem" in installation) throw new Error(`${installation.problem}: ${installation.remedy}`)
   const device = deviceOf(name, installation)
@@ -171,6 +184,12 @@ export const start: BackendModule["start"] = async ({ device: name, threads }) =
   native.noGrad()
   if (threads !== undefined) native.setThreads(threads)
   liveTensors = native.live
-  const torch = torchOf(native, device, schemasOf(installation))
-  return { numerics: numerics.torch, open: opened(torch), close: async () => {} }
+  const { launcher, notice } = kernelsFor(native, device, installation, home)
+  const torch = torchOf(native, device, schemasOf(installation), launcher)
+  return {
+    numerics: numerics.torch,
+    ...(notice === undefined ? {} : { notices: [notice] }),
+    open: opened(torch),
+    close: async () => launcher?.close()
+  }
 }

@@ -12,6 +12,9 @@ export interface CudaDevice {
 }
 
 const drivers: Partial<Record<NodeJS.Platform, string>> = { linux: "libcuda.so.1", win32: "nvcuda.dll" }
+/** The driver's library on this platform, if there may be one. */
+export const driver = (): string | undefined => drivers[process.platform]
+
 /** Every command asks for devices to choose an engine; where no driver is, the foreign-function library stays unloaded. */
 const open = (driver: string) => (createRequire(import.meta.url)("koffi") as typeof koffi).load(driver)
 

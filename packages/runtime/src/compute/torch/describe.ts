@@ -1,23 +1,10 @@
 // What `penchant doctor` says of an installed PyTorch beyond whether it starts.
-import * as fs from "node:fs"
-import * as path from "node:path"
 import { bytes } from "../../platform/bytes.ts"
+import { homeDirectory } from "../../platform/home.ts"
 import { cudaDevices } from "./cuda.ts"
 import { discover } from "./discovery.ts"
-
-/** NVRTC of the CUDA packages that a wheel depends on, or of the wheel itself. */
-const nvrtcIn = (lib: string): string | undefined => {
-  const site = path.join(lib, "../..")
-  const nvidia = path.join(site, "nvidia")
-  const packages = fs.existsSync(nvidia) ? fs.readdirSync(nvidia).map((name) => path.join(nvidia, name, "lib")) : []
-  for (const dir of [lib, ...packages]) {
-    const found = fs.existsSync(dir)
-      ? fs.readdirSync(dir).find((name) => /^(lib)?nvrtc.*\.(so|dll)/.test(name))
-      : undefined
-    if (found !== undefined) return path.join(dir, found)
-  }
-  return undefined
-}
+import { describeKernels, kernelCache } from "./kernels/load.ts"
+import { nvrtcFolders } from "./kernels/nvrtc.ts"
 
 export const describe = (): ReadonlyArray<string> => {
   const found = discover()
@@ -37,6 +24,9 @@ export const describe = (): ReadonlyArray<string> => {
     )
   })
   if (!cuda) lines.push("this PyTorch cannot use them: install a build with CUDA")
-  if (cuda) lines.push(`NVRTC ${nvrtcIn(lib) ?? "not found"}`)
+  else {
+    const [folders, cache] = [nvrtcFolders(lib), kernelCache(homeDirectory())]
+    lines.push(...describeKernels({ folders, capability: devices[0]!.capability, cache }).split("\n"))
+  }
   return lines
 }

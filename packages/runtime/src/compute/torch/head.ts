@@ -1,9 +1,11 @@
 // The head: logits of the predicting rows, their log-sums, and the completion tokens' log-probabilities. Logits that would
 // not fit a budget are made again, chunk by chunk, on the way back.
 import type { HeadAttributes } from "../operations/tokenLogProb.ts"
+import { launchLogSums, launchSoftmaxGradient, type Picks } from "./kernels/softmax.ts"
 import type { Context, Lowering, Tensor } from "./Lowering.ts"
 import { floats, opaque } from "./Lowering.ts"
 import type { Handle } from "./native.ts"
+import type { Torch } from "./Torch.ts"
 
 /** Logits kept between forward and backward, or made at once: 2^28 floats, 1 GiB. */
 const kept = 2 ** 28
@@ -44,7 +46,9 @@ const logitsOf = (
     torch.call("tanh_", logits)
     torch.call("mul_.Tensor", logits, torch.upload(Float32Array.of(softCap), [1]))
   }
-  return { rows, logits, logSums: torch.call("logsumexp", torch.cast(logits, float32), [1], true) }
+  const logSums = launchLogSums(torch, logits, to - from, head.shape[0]!)
+    ?? torch.call("logsumexp", torch.cast(logits, float32), [1], true)
+  return { rows, logits, logSums }
 }
 
 export const tokenLogProb: Lowering<"tokenLogProb"> = ({ head, hidden, predictor, targets }, attributes, context) => {
@@ -69,6 +73,30 @@ export const tokenLogProb: Lowering<"tokenLogProb"> = ({ head, hidden, predictor
   return { logProb: floats(logProb, targets.shape), saved: opaque(saved) }
 }
 
+/** entries - weights softmax(logits), bent by the soft cap; a subtraction in place would need a Scalar, which does not cross the ABI. */
+const slopesOf = (
+  { entries, weights }: Picks,
+  logits: Handle,
+  logSums: Handle,
+  vocabulary: number,
+  softCap: number | undefined,
+  torch: Torch
+): Handle => {
+  const shifted = torch.add(torch.cast(logits, torch.native.dtypes.float32), logSums, -1)
+  torch.call("exp_", shifted)
+  torch.call("mul_.Tensor", shifted, torch.upload(weights.map((c) => -c), [weights.length, 1]))
+  const values = torch.upload(Float64Array.from(entries.values()), [entries.size])
+  const flat = Array.from(entries.keys())
+  const row = torch.uploadIndex(Int32Array.from(flat, (entry) => Math.floor(entry / vocabulary)))
+  const token = torch.uploadIndex(Int32Array.from(flat, (entry) => entry % vocabulary))
+  torch.call("index_put_", shifted, [row, token], values, true)
+  if (softCap !== undefined) {
+    const bent = torch.call("mul.Tensor", logits, torch.upload(Float32Array.of(1 / softCap), [1]))
+    torch.native.copy(shifted, torch.call("tanh_backward", shifted, bent))
+  }
+  return torch.cast(shifted, torch.floats)
+}
+
 export const tokenLogProbBackward: Lowering<"tokenLogProbBackward"> = (inputs, attributes, context) => {
   const { cotangent, head, hidden, predictor, saved, targets } = inputs
   const { torch } = context
@@ -79,29 +107,22 @@ export const tokenLogProbBackward: Lowering<"tokenLogProbBackward"> = (inputs, a
     const again = saved.handles.length === 0 ? logitsOf(chunk, hidden, head, attributes, context) : undefined
     const rows = again?.rows ?? hidden.handles[0]!
     const logits = again?.logits ?? saved.handles[0]!
-    const perRow = new Float64Array(chunk.to - chunk.from)
+    const logSums = again?.logSums ?? saved.handles[1]!
+    const weights = new Float64Array(chunk.to - chunk.from)
     // entries of one row and token are summed here, so that none repeats and no sum on the device can race
     const entries = new Map<number, number>()
     for (const n of chunk.tokens) {
       const row = predictor.ints[n]! - chunk.from
       const entry = row * vocabulary + targets.ints[n]!
-      perRow[row] = perRow[row]! + cotangent.host[n]!
+      weights[row] = weights[row]! + cotangent.host[n]!
       entries.set(entry, (entries.get(entry) ?? 0) + cotangent.host[n]!)
     }
-    // entries - perRow * softmax; a subtraction in place would need a Scalar, which does not cross the ABI
-    const shifted = torch.add(torch.cast(logits, torch.native.dtypes.float32), again?.logSums ?? saved.handles[1]!, -1)
-    torch.call("exp_", shifted)
-    torch.call("mul_.Tensor", shifted, torch.upload(perRow.map((c) => -c), [perRow.length, 1]))
-    const values = torch.upload(Float64Array.from(entries.values()), [entries.size])
-    const flat = Array.from(entries.keys())
-    const row = torch.uploadIndex(Int32Array.from(flat, (entry) => Math.floor(entry / vocabulary)))
-    const token = torch.uploadIndex(Int32Array.from(flat, (entry) => entry % vocabulary))
-    torch.call("index_put_", shifted, [row, token], values, true)
-    if (attributes.softCap !== undefined) {
-      const bent = torch.call("mul.Tensor", logits, torch.upload(Float32Array.of(1 / attributes.softCap), [1]))
-      torch.native.copy(shifted, torch.call("tanh_backward", shifted, bent))
-    }
-    const slopes = torch.cast(shifted, torch.floats)
+    const picks = { entries, weights }
+    const { softCap } = attributes
+    const spare = again !== undefined || context.spare(saved)
+    const given = { logits, sums: logSums, picks, width: vocabulary, softCap, spare }
+    const slopes = launchSoftmaxGradient(torch, given)
+      ?? slopesOf(picks, logits, logSums, vocabulary, softCap, torch)
     parts.push(torch.call("mm", slopes, head.handles[0]!))
     const left = torch.call("t", slopes)
     if (dHead === undefined) dHead = torch.call("mm", left, rows)

@@ -1,23 +1,18 @@
 // The flat weights and gradients of a model in one of two layouts, and AdamW over them.
 // float32: 4 + 4 bytes a parameter. bfloat16: the graph reads the upper halves of float32 masters, rounded to nearest; what
 // rounding took, as 16-bit integers, is kept beside them, and gradients are bfloat16: 2 + 2 + 2. With Adam's moments, 16 and 14.
+// A third, without masters, is in rounding.ts.
 import type { Place } from "../places.ts"
+import { type AdamWSettings, launchSplitAdamW } from "./kernels/adamW.ts"
 import type { Handle } from "./native.ts"
 import type { Torch } from "./Torch.ts"
 
 /** AdamW of one group of places. */
-export interface Adam {
+export interface Adam extends AdamWSettings {
   readonly m: Handle
   readonly v: Handle
-  /** The number of this update, [1]. */
+  /** `updates` on the device, [1]. */
   readonly step: Handle
-  readonly learningRate: number
-  readonly beta1: number
-  readonly beta2: number
-  readonly epsilon: number
-  readonly weightDecay: number
-  /** Gradients are divided by it, [1]. */
-  readonly gradScale: Handle | undefined
 }
 
 export interface Master {
@@ -31,12 +26,12 @@ export interface Master {
   readonly read: () => Float32Array
 }
 
-type Hold = (make: () => Handle) => Handle
+export type Hold = (make: () => Handle) => Handle
 
-const range = (torch: Torch, whole: Handle, from: number, size: number): Handle =>
+export const range = (torch: Torch, whole: Handle, from: number, size: number): Handle =>
   torch.strided(whole, [size], [1], from)
 
-const adamW = (
+export const adamW = (
   torch: Torch,
   weights: ReadonlyArray<Handle>,
   gradients: ReadonlyArray<Handle>,
@@ -75,6 +70,34 @@ export const fullMaster = (torch: Torch, hold: Hold, parameters: Float32Array | 
 /** Elements that are whole at once: 2^24 masters, 64 MiB, and as much again for each of a handful of temporaries. */
 const perPiece = 2 ** 24
 
+type Span = Pick<Place, "from" | "size">
+
+export const piecesOf = (from: number, size: number): ReadonlyArray<Span> =>
+  Array.from({ length: Math.ceil(size / perPiece) }, (_, i) => ({
+    from: from + i * perPiece,
+    size: Math.min(perPiece, size - i * perPiece)
+  }))
+
+/** Places that follow each other, as one. */
+export const runsOf = (places: ReadonlyArray<Span>): ReadonlyArray<Span> => {
+  const runs: Array<Span> = []
+  for (const { from, size } of places) {
+    const last = runs.at(-1)
+    if (last === undefined || last.from + last.size !== from) runs.push({ from, size })
+    else runs[runs.length - 1] = { from: last.from, size: last.size + size }
+  }
+  return runs
+}
+
+/** Sum of squares of bfloat16 elements, [] in float32. */
+export const squaresOf = (torch: Torch, elements: Handle, count: number): Handle =>
+  piecesOf(0, count).map(({ from, size }) =>
+    torch.within((keep) => {
+      const whole = torch.cast(range(torch, elements, from, size), torch.native.dtypes.float32)
+      return keep(torch.call("dot", whole, whole))
+    })
+  ).reduce((a, b) => torch.add(a, b))
+
 /**
  * bits of a float32 = upper 2^16 + lower, with upper its bits rounded to bfloat16 and lower in [-2^15, 2^15). Truncation
  * instead would move a weight by a whole bfloat16 step towards 0 at the slightest decrease.
@@ -101,12 +124,7 @@ export const splitMaster = (torch: Torch, hold: Hold, parameters: Float32Array |
   const number = (value: number) => hold(() => torch.cast(torch.upload(Float32Array.of(value), [1]), float64))
   const [step, down, half] = [number(2 ** 16), number(2 ** -16), number(2 ** 15)]
   const times = (x: Handle, factor: Handle): Handle => torch.call("mul.Tensor", x, factor)
-  const piecesOf = (from: number, size: number) =>
-    Array.from({ length: Math.ceil(size / perPiece) }, (_, i) => ({
-      from: from + i * perPiece,
-      size: Math.min(perPiece, size - i * perPiece)
-    }))
-  const update = ({ from, size }: Pick<Place, "from" | "size">, adam: Adam): void =>
+  const composed = ({ from, size }: Span, adam: Adam): void =>
     torch.scope(() => {
       const upper = torch.call("view.dtype", range(torch, weights, from, size), int16)
       const rest = range(torch, lower, from, size)
@@ -119,18 +137,19 @@ export const splitMaster = (torch: Torch, hold: Hold, parameters: Float32Array |
       torch.native.copy(upper, rounded)
       torch.native.copy(rest, torch.add(bits, times(rounded, step), -1))
     })
+  const update = ({ from, size }: Span, adam: Adam): void =>
+    torch.scope(() => {
+      const of = (whole: Handle) => range(torch, whole, from, size)
+      const tensors = { weights: of(weights), lower: of(lower), gradients: of(gradients), m: of(adam.m), v: of(adam.v) }
+      if (launchSplitAdamW(torch, tensors, size, adam)) return
+      for (const piece of piecesOf(from, size)) composed(piece, adam)
+    })
   return {
     weights,
     gradients,
-    squares: () =>
-      piecesOf(0, count).map(({ from, size }) =>
-        torch.within((keep) => {
-          const gradient = torch.cast(range(torch, gradients, from, size), float32)
-          return keep(torch.call("dot", gradient, gradient))
-        })
-      ).reduce((a, b) => torch.add(a, b)),
+    squares: () => squaresOf(torch, gradients, count),
     update: (places, adam) => {
-      for (const place of places) for (const piece of piecesOf(place.from, place.size)) update(piece, adam)
+      for (const run of runsOf(places)) update(run, adam)
     },
     read: () => joined(torch.downloadBits(weights, count), torch.downloadBits(lower, count))
   }

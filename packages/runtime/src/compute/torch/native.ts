@@ -1,5 +1,5 @@
-// libtorch through its stable C ABI (torch/csrc/stable/c/shim.h, torch/csrc/inductor/aoti_torch/c/shim.h), the only file
-// that knows the foreign-function library. A wrong signature here is a segmentation fault, so nothing else declares one.
+// libtorch through its stable C ABI (torch/csrc/stable/c/shim.h, torch/csrc/inductor/aoti_torch/c/shim.h). A wrong signature
+// here is a segmentation fault, so nothing else declares one of libtorch (NVIDIA's are in cuda.ts and kernels/).
 // A handle is an owning pointer to a tensor: it is counted when made, and must be deleted exactly once.
 import koffi from "koffi"
 import * as path from "node:path"
@@ -63,6 +63,11 @@ export interface Native {
   /** a + alpha * b */
   readonly add: (a: Handle, b: Handle, alpha: number) => Handle
   readonly fill: (tensor: Handle, value: number) => void
+  /** Where the first element lies, on its device; valid while a handle on the tensor lives. */
+  readonly pointer: (tensor: Handle) => bigint
+  readonly isContiguous: (tensor: Handle) => boolean
+  /** The CUDA stream that libtorch queues on now; 0, which is the default stream, on a CPU. */
+  readonly stream: () => bigint
   /** Thread-local: no gradients are recorded afterwards. */
   readonly noGrad: () => void
   readonly setThreads: (threads: number) => void
@@ -120,6 +125,11 @@ export const load = (installation: Installation, device: Device): Native => {
       "int32_t aoti_torch_create_tensor_from_blob(void*, int64_t, int64_t*, int64_t*, int64_t, int32_t, int32_t, int32_t, uint64_t*)"
     ),
     dtypeOf: cpu.func("int32_t aoti_torch_get_dtype(uint64_t, int32_t*)"),
+    pointer: cpu.func("int32_t aoti_torch_get_data_ptr(uint64_t, uint64_t*)"),
+    isContiguous: cpu.func("int32_t aoti_torch_is_contiguous(uint64_t, uint8_t*)"),
+    stream: device.kind === "cuda"
+      ? shim.func("int32_t aoti_torch_get_current_cuda_stream(int32_t, uint64_t*)")
+      : undefined,
     remove: cpu.func("int32_t aoti_torch_delete_tensor_object(uint64_t)"),
     duplicate: cpu.func("int32_t aoti_torch_new_tensor_handle(uint64_t, uint64_t*)"),
     dispatch: cpu.func("int32_t torch_call_dispatcher(const char*, const char*, uint64_t*, uint64_t)"),
@@ -146,6 +156,7 @@ export const load = (installation: Installation, device: Device): Native => {
   const abi = BigInt(c.abi())
   const out = new BigUint64Array(1)
   const typeOut = new Int32Array(1)
+  const flagOut = new Uint8Array(1)
   const [sizesOfView, stridesOfView] = [new BigInt64Array(8), new BigInt64Array(8)]
   let live = 0
   const check = (code: number, where: string): void => {
@@ -244,6 +255,19 @@ export const load = (installation: Installation, device: Device): Native => {
       return made()
     },
     fill: (tensor, value) => check(c.fill(tensor, value), "fill_"),
+    pointer: (tensor) => {
+      check(c.pointer(tensor, out), "get_data_ptr")
+      return out[0]!
+    },
+    isContiguous: (tensor) => {
+      check(c.isContiguous(tensor, flagOut), "is_contiguous")
+      return flagOut[0] === 1
+    },
+    stream: () => {
+      if (device.kind === "cpu") return 0n
+      check(c.stream!(device.index, out), "get_current_cuda_stream")
+      return out[0]!
+    },
     noGrad: () => c.gradMode(false),
     setThreads: (count) => threads?.(count)
   }

@@ -1,6 +1,8 @@
 // bfloat16: activations, weights and their gradients in 16 bits; what loses too much in 16 bits computes in float32 and gives
-// its activations back in 16. Nothing here happens in float32.
+// its activations back in 16. Nothing here happens in float32. A kernel of our own reads and writes 16 bits by itself.
 import type { Node, OperationName, Operations } from "../Graph.ts"
+import type { Fused } from "./kernels/Fused.ts"
+import { fused } from "./kernels/lowerings.ts"
 import type { Context, Tensor } from "./Lowering.ts"
 import { lowerings } from "./lowerings.ts"
 import type { Torch } from "./Torch.ts"
@@ -62,10 +64,13 @@ type Tensors = Readonly<Record<string, Tensor>>
 const mapped = (tensors: Tensors, of: (tensor: Tensor, name: string) => Tensor): Tensors =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, of(tensor, name)]))
 
-/** Lowers a node in its width. `narrow` is `wide` itself in float32. */
+/** Lowers a node, by a kernel if one fits, else in its width. `narrow` is `wide` itself in float32. */
 export const lowerIn = (wide: Torch, narrow: Torch) => {
   const { bfloat16, float32 } = wide.native.dtypes
   return (node: Node, inputs: Tensors, context: Omit<Context, "torch">): Tensors => {
+    const kernel = wide.launcher === undefined ? undefined : fused[node.operation] as Fused<OperationName> | undefined
+    const done = kernel?.(inputs as never, node.attributes as never, { ...context, torch: narrow })
+    if (done !== undefined) return done
     const lower = lowerings[node.operation] as (inputs: object, attributes: object, context: Context) => Tensors
     const given = widths[node.operation] as Width<OperationName> | ((attributes: object) => Width<OperationName>)
     const width: string | ReadonlyArray<string> = typeof given === "function" ? given(node.attributes) : given

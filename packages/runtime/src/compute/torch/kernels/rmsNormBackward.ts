@@ -1,0 +1,90 @@
+// With n = x inverse and g = cotangent (offset + weight): dx = inverse (g - n mean(g n)), and the weight's gradient, the sum of
+// cotangent n over the vectors, as one partial sum per block. Blocks take vectors in turn and sum in their order, so that the
+// result depends on their number alone; no atomics.
+import { floats } from "../Lowering.ts"
+import { fittingActivations, type Fused, overSpare, threadsFor } from "./Fused.ts"
+import type { Kernel } from "./Kernel.ts"
+
+export const rmsNormBackward: Kernel = {
+  name: "rmsNormBackward",
+  variants: [["float32"], ["bfloat16"]],
+  // cotangent, x, dx [vectors, width]; inverse [vectors]; partial [blocks, width], zeros; dx may be cotangent or x
+  parameters: {
+    cotangent: "const A*",
+    x: "const A*",
+    weight: "const A*",
+    inverse: "const float*",
+    dx: "A*",
+    partial: "float*",
+    vectors: "long long",
+    width: "long long",
+    offset: "float"
+  },
+  source: `
+template <class A, int N>
+__device__ void rmsNormBackwardOf(
+    const A* cotangent, const A* x, const A* weight, float factor, A* dx, float* partial, long long width, float offset) {
+  float dot = 0;
+  for (long long j = threadIdx.x * N; j < width; j += blockDim.x * N) {
+    Pack<A, N> cs = load<N>(cotangent + j), xs = load<N>(x + j), ws = load<N>(weight + j);
+    for (int i = 0; i < N; i++) dot += widen(cs.at[i]) * (offset + widen(ws.at[i])) * widen(xs.at[i]) * factor;
+  }
+  float mean = blockSum(dot) / width;
+  for (long long j = threadIdx.x * N; j < width; j += blockDim.x * N) {
+    Pack<A, N> cs = load<N>(cotangent + j), xs = load<N>(x + j), ws = load<N>(weight + j), ds;
+    Pack<float, N> sums = load<N>(partial + j);
+    for (int i = 0; i < N; i++) {
+      float c = widen(cs.at[i]), n = widen(xs.at[i]) * factor;
+      narrow(factor * (c * (offset + widen(ws.at[i])) - n * mean), ds.at[i]);
+      sums.at[i] += c * n;
+    }
+    store<N>(dx + j, ds);
+    store<N>(partial + j, sums);
+  }
+}
+
+template <class A>
+__device__ void rmsNormBackward(
+    const A* cotangent, const A* x, const A* weight, const float* inverse, A* dx, float* partial,
+    long long vectors, long long width, float offset) {
+  partial += blockIdx.x * width;
+  bool four = width % 4 == 0 && packed(cotangent) && packed(x) && packed(weight) && packed(dx) && packed(partial);
+  for (long long vector = blockIdx.x; vector < vectors; vector += gridDim.x) {
+    long long at = vector * width;
+    if (four)
+      rmsNormBackwardOf<A, 4>(cotangent + at, x + at, weight, inverse[vector], dx + at, partial, width, offset);
+    else rmsNormBackwardOf<A, 1>(cotangent + at, x + at, weight, inverse[vector], dx + at, partial, width, offset);
+  }
+}
+`
+}
+
+/** Four to a multiprocessor of an H200; fixed, so that sums do not depend on the device. */
+const mostBlocks = 528
+
+export const lowerRmsNormBackward: Fused<"rmsNormBackward"> = (inputs, { offset = 0 }, context) => {
+  const { cotangent, inverse, weight, x } = inputs
+  const { torch } = context
+  const found = fittingActivations(torch, "rmsNormBackward", [cotangent, x, weight])
+  if (found === undefined) return undefined
+  const { element, launcher } = found
+  const [width, vectors] = [weight.shape[0]!, inverse.shape[0]! * inverse.shape[1]!]
+  const blocks = Math.min(mostBlocks, vectors)
+  const dx = overSpare(context, cotangent)
+  const partial = torch.zeros([blocks, width], torch.native.dtypes.float32)
+  launcher.launch("rmsNormBackward", [element], { blocks, threads: threadsFor(width) }, [
+    cotangent.handles[0]!,
+    x.handles[0]!,
+    weight.handles[0]!,
+    inverse.handles[0]!,
+    dx,
+    partial,
+    vectors,
+    width,
+    offset
+  ])
+  return {
+    x: floats(dx, x.shape),
+    weight: floats(torch.call("sum.dim_IntList", partial, [0]), weight.shape)
+  }
+}
