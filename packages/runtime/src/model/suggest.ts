@@ -21,7 +21,7 @@ const distance = (pattern: string, name: string): number => {
   return row[name.length]!
 }
 
-/** Of the names at most two, as near as any; none where more than a third of the pattern's letters would change. */
+/** Of the names at most two, the nearest; none where more than a third of the pattern's letters would change. */
 const nearest = (pattern: string, names: ReadonlyArray<string>): ReadonlyArray<string> => {
   const asked = literal(pattern)
   // A part of a name is one change away from it.
