@@ -6,12 +6,11 @@ import { family } from "./Family.ts"
 import { transformer, transformerFields, transformerOf } from "./transformer.ts"
 import { everyLayer, windowFields } from "./windows.ts"
 
+/** Of types there is one, which older configs call otherwise. */
+const rope = { theta: 10_000, share: 1, partial: true, aliases: { su: "longrope", yarn: "longrope" } }
+
 export const phi3 = family("Phi3ForCausalLM", {
   schema: Schema.Struct({ ...transformerFields, ...windowFields }),
-  read: (json) =>
-    Result.flatMap(
-      everyLayer(json),
-      (windows) => transformerOf(json, { fused: true, windows, rope: { theta: 10_000, share: 1, partial: true } })
-    ),
+  read: (json) => Result.flatMap(everyLayer(json), (windows) => transformerOf(json, { fused: true, windows, rope })),
   ...transformer
 })

@@ -1,6 +1,6 @@
 // Rotary frequencies as configs declare them: `rope_theta` with `rope_scaling` (as most published checkpoints have it), or
-// `rope_parameters` (transformers 5). Leaves out types whose angles depend on the sequence length (dynamic); of longrope the
-// short half is here, so such a model is one of its original length.
+// `rope_parameters` (transformers 5). Of types whose angles depend on the sequence's length (dynamic,
+// longrope) the angles of short ones are here, so such a model is one of its original length.
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { ConfigProblem } from "./Family.ts"
@@ -58,6 +58,8 @@ export interface RopeDefaults {
   readonly theta: number
   readonly share: number
   readonly partial: boolean
+  /** Other names that the family has for types. */
+  readonly aliases?: Readonly<Record<string, string>>
 }
 
 /** Of heads of `headDim` numbers. */
@@ -78,7 +80,8 @@ export const ropeOf = (
     return refuse("head_dim", `is ${headDim}, of which ${dims} turn; rotary positions need an even whole number`)
   }
   const theta = scaling.rope_theta ?? config.rope_theta ?? defaults.theta
-  const type = scaling.rope_type ?? scaling.type ?? "default"
+  const named = scaling.rope_type ?? scaling.type ?? "default"
+  const type = defaults.aliases?.[named] ?? named
   const rule = Object.hasOwn(rules, type) ? rules[type] : undefined
   if (rule === undefined) {
     return refuse(`${field}.rope_type`, `is "${type}"; supported are ${Object.keys(rules).join(", ")}`)
@@ -117,6 +120,8 @@ const clamp = (x: number): number => Math.min(1, Math.max(0, x))
 const rules: Readonly<Record<string, Rule>> = {
   default: { needs: [], of: () => ({ frequency: (plain) => plain }) },
   linear: { needs: ["factor"], of: ({ factor }) => ({ frequency: (plain) => plain / factor! }) },
+  // The base grows with sequences longer than the model's positions, of which there are none here.
+  dynamic: { needs: ["factor"], of: () => ({ frequency: (plain) => plain }) },
   // Long waves are stretched by `factor`, short ones kept, those between blended. https://arxiv.org/abs/2407.21783
   llama3: {
     needs: ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],

@@ -133,7 +133,7 @@ describe("loading", () => {
     [{ attention_bias: true }, "model.layers.0.self_attn.q_proj.bias: is missing"],
     [{ mlp_bias: true }, "model.layers.0.mlp.gate_proj.bias: is missing"],
     [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor: is 0.5; supported is 1"],
-    [{ rope_scaling: { type: "dynamic", factor: 2 } }, `rope_scaling.rope_type: is "dynamic"`],
+    [{ rope_scaling: { type: "dynamic" } }, "rope_scaling.factor: is missing"],
     [{ rope_scaling: { rope_type: "llama3", factor: 2 } }, "rope_scaling.low_freq_factor: is missing"],
     [{ rope_parameters: { rope_type: "su" } }, `rope_parameters.rope_type: is "su"`],
     [{ rope_parameters: { rope_type: "yarn" } }, "rope_parameters.factor: is missing"],
