@@ -138,6 +138,15 @@ describe("folders as they were published", () => {
       return { changed: yield* loadModel(folder), plain: yield* loadModel(from) }
     })
 
+  for (const [name, prefix] of [["llama", "model."], ["gemma2", "model."], ["gpt_neox", "gpt_neox."]] as const) {
+    it.effect(`${name} without the prefix`, () =>
+      Effect.scoped(Effect.gen(function*() {
+        const { changed, plain } = yield* loading(name, (tensors) =>
+          Object.fromEntries(Object.entries(tensors).map(([tensor, value]) => [tensor.replace(prefix, ""), value])))
+        assert.deepStrictEqual(changed, plain)
+      })))
+  }
+
   it.effect("GPT-2 without the prefix, and with its masks", () =>
     Effect.scoped(Effect.gen(function*() {
       const { changed, plain } = yield* loading("gpt2", (tensors) => ({

@@ -38,7 +38,10 @@ const lora = (rank: number, alpha: number, targets: Lora["targets"]): Lora => ({
 
 const peers: ReadonlyArray<readonly [string, Lora["targets"]]> = [
   ["llama", ["q_proj", "v_proj"]],
-  ["gpt2", "all-linear"]
+  ["gpt2", "all-linear"],
+  // Queries, keys and values in one tensor, head by head and one after the other.
+  ["gpt_neox", ["query_key_value", "dense"]],
+  ["phi3", ["qkv_proj", "gate_up_proj", "down_proj"]]
 ]
 const engines = { onnx: await startOnnx({ threads: 1 }), reference: await startReference({}) }
 
