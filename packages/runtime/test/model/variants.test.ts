@@ -46,7 +46,7 @@ const engines = { onnx: await startOnnx({ threads: 1 }), reference: await startR
 
 describe("5e-5 of transformers", () => {
   for (const [name, { config, ids, logps, older }] of Object.entries(variants)) {
-    it(name, async () => {
+    it(`${name}, onnx and reference`, async () => {
       const model = modelOf(config)
       const batch = pack(tokenGroups([{ prompt: ids.slice(0, 1), branches: [ids.slice(1)] }]), [0])
       for (const backend of Object.values(engines)) {
