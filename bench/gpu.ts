@@ -10,9 +10,7 @@ import { start as startOracle } from "@penchant/runtime/compute/reference/backen
 import { start } from "@penchant/runtime/compute/torch/backend"
 import { describe } from "@penchant/runtime/compute/torch/describe"
 import { discover } from "@penchant/runtime/compute/torch/discovery"
-import { load } from "@penchant/runtime/compute/torch/native"
-import { schemasIn } from "@penchant/runtime/compute/torch/schemas"
-import { torchOf } from "@penchant/runtime/compute/torch/Torch"
+import { torchIn } from "@penchant/runtime/compute/torch/start"
 import { encodeSafetensors } from "@penchant/runtime/data/safetensors"
 import { scoreAll } from "@penchant/runtime/evaluation/score"
 import { type Event, Progress } from "@penchant/runtime/platform/Progress"
@@ -124,10 +122,8 @@ const agrees = async (precision: "float32" | "bfloat16", change: object): Promis
 
 const parts = async (): Promise<object> => {
   const where = cuda ? { kind: "cuda", index: 0 } as const : { kind: "cpu" } as const
-  const native = load(installation, where)
-  native.noGrad()
-  const torch = torchOf(native, where, schemasIn(fs.readFileSync(installation.schemas!, "utf8")))
-  const { bfloat16, float32 } = native.dtypes
+  const torch = torchIn(installation, where)
+  const { bfloat16, float32 } = torch.native.dtypes
   const [m, k, n] = cuda ? [8192, 4096, 4096] : [512, 512, 512]
   const rate = (dtype: number): number =>
     torch.scope(() => {

@@ -14,14 +14,14 @@ import type { Hello, Reply, Request, Verb, Verbs } from "./protocol.ts"
 
 const problemOf = (error: unknown): string => error instanceof Error ? error.message || error.name : String(error)
 
-const failure = (id: number, error: unknown): Reply => {
+export const failure = (id: number, error: unknown): Reply => {
   const problem = problemOf(error)
   if (error instanceof NoRoom) return { id, problem, kind: "noRoom", room: error.room }
   return { id, problem, kind: error instanceof DeviceLost ? "lost" : "failed" }
 }
 
 /** Buffers of the typed arrays in an answer: they are handed over, not copied. */
-const buffersOf = (answer: unknown): ReadonlyArray<ArrayBuffer> => {
+export const buffersOf = (answer: unknown): ReadonlyArray<ArrayBuffer> => {
   const arrays = ArrayBuffer.isView(answer)
     ? [answer]
     : typeof answer === "object" && answer !== null

@@ -4,16 +4,9 @@
 import { availableParallelism } from "node:os"
 import type { Backend, BackendModule, BackendSession } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
+import { generateTogether, settled } from "../lanes/together.ts"
 import { numerics } from "../numerics.ts"
-import {
-  generateTogether,
-  type Lane,
-  laneHere,
-  type LaneThread,
-  laneThread,
-  scoreTogether,
-  trainTogether
-} from "./lanes.ts"
+import { type Lane, laneHere, type LaneHost, laneHost, scoreTogether, trainTogether } from "./lanes.ts"
 import { canFuse } from "./objective.ts"
 import { parametersOf } from "./Parameters.ts"
 import type { Network, Pull } from "./replica.ts"
@@ -28,7 +21,7 @@ const laneCount = (parameters: number): number => parameters < small ? 2 : 1
 interface Shared {
   readonly threads: number
   readonly sessions: (threads: number) => Sessions
-  readonly laneThread: (threads: number) => LaneThread
+  readonly laneHost: (threads: number) => LaneHost
 }
 
 const open = (shared: Shared): Backend["open"] => async (model, options) => {
@@ -44,7 +37,7 @@ const open = (shared: Shared): Backend["open"] => async (model, options) => {
   const here = shared.sessions(count === 1 ? shared.threads : perLane)
   const first = laneHere(network, here, { weights, gradients })
   const others = Array.from({ length: count - 1 }, (): Lane => {
-    if (shared.threads > 1) return shared.laneThread(perLane).open(network, weights().slice())
+    if (shared.threads > 1) return shared.laneHost(perLane).open(network, weights().slice())
     const own = new Float32Array(trainedLength)
     return laneHere(network, here, { weights, gradients: () => own })
   })
@@ -84,7 +77,7 @@ const open = (shared: Shared): Backend["open"] => async (model, options) => {
       parameters.train()
       await gather(gradients())
       const result = parameters.update(update)
-      await Promise.all(others.map((lane) => lane.load(weights().slice())))
+      await settled(others.map((lane) => lane.load(weights().slice())))
       return result
     },
     weights: async () => ({ ...model, parameters: parameters.inOrder("parameters") }),
@@ -99,11 +92,11 @@ const open = (shared: Shared): Backend["open"] => async (model, options) => {
       asked = undefined
       parameters.train()
       gradients().fill(0)
-      await Promise.all(others.map((lane) => lane.load(weights().slice())))
+      await settled(others.map((lane) => lane.load(weights().slice())))
     },
     close: async () => {
       asked = undefined
-      await Promise.all(lanes.map((lane) => lane.close()))
+      await settled(lanes.map((lane) => lane.close()))
     }
   }
   return session
@@ -111,7 +104,7 @@ const open = (shared: Shared): Backend["open"] => async (model, options) => {
 
 export const start: BackendModule["start"] = async ({ threads = availableParallelism() }) => {
   const caches = new Map<number, Sessions>()
-  let thread: LaneThread | undefined
+  let host: LaneHost | undefined
   const shared: Shared = {
     threads,
     sessions: (count) => {
@@ -119,13 +112,13 @@ export const start: BackendModule["start"] = async ({ threads = availableParalle
       caches.set(count, cache)
       return cache
     },
-    laneThread: (count) => thread ??= laneThread(count)
+    laneHost: (count) => host ??= laneHost(count)
   }
   return {
     numerics: numerics.onnx,
     open: open(shared),
     close: async () => {
-      await thread?.close()
+      await host?.close()
       for (const cache of caches.values()) await cache.close()
     }
   }

@@ -1,9 +1,9 @@
 // The file that a lane's thread runs: replicas with memory of their own.
 import { parentPort, workerData } from "node:worker_threads"
-import { type Lane, laneHere, type LaneReply, type LaneRequest } from "./lanes.ts"
+import { answerLane } from "../lanes/thread.ts"
+import { type Lane, laneHere, type LaneRequest } from "./lanes.ts"
 import { sessions } from "./sessions.ts"
 
-const port = parentPort!
 const { threads } = workerData as { readonly threads: number }
 const cache = sessions(threads)
 const lanes = new Map<number, Lane>()
@@ -41,22 +41,4 @@ const answer = async (request: LaneRequest): Promise<unknown> => {
   }
 }
 
-const handle = async (request: LaneRequest): Promise<void> => {
-  const { id } = request
-  let reply: LaneReply
-  try {
-    reply = { id, answer: await answer(request) }
-  } catch (error) {
-    reply = { id, problem: error instanceof Error ? error.message : String(error) }
-  }
-  const buffers = "answer" in reply && ArrayBuffer.isView(reply.answer) ? [reply.answer.buffer as ArrayBuffer] : []
-  port.postMessage(reply, buffers)
-}
-let last: Promise<void> = Promise.resolve()
-port.on("message", (request: LaneRequest) => {
-  const before = last
-  last = (async () => {
-    await before
-    await handle(request)
-  })()
-})
+answerLane(parentPort!, answer)

@@ -1,7 +1,6 @@
 // A model's weights, gradients and Adam's moments, each flat, with views per tensor of the model.
 import type { Precision } from "@penchant/dsl/Recipe"
 import type { ModelState, OptimiserState, Update } from "../Engine.ts"
-import type { Value } from "../Graph.ts"
 import { decays } from "../optimiser.ts"
 import { placesOf, trainedOf } from "../places.ts"
 import { floats, type Tensor } from "./Lowering.ts"
@@ -11,9 +10,9 @@ import { stochasticMaster } from "./rounding.ts"
 import type { Torch } from "./Torch.ts"
 
 export interface Parameters {
-  readonly weights: ReadonlyMap<Value, Tensor>
-  /** Views of the flat gradient, by weight that is trained. */
-  readonly gradients: ReadonlyMap<Value, Handle>
+  readonly weights: ReadonlyMap<string, Tensor>
+  /** Views of the flat gradient of each lane, by name of what is trained. */
+  readonly gradients: ReadonlyArray<ReadonlyMap<string, Handle>>
   readonly update: (update: Update) => { readonly gradNorm: number; readonly clipped: boolean }
   readonly zeroGradients: () => void
   readonly read: (what: "weights" | "gradients") => Float32Array
@@ -26,7 +25,7 @@ const masters = { float32: fullMaster, bfloat16: splitMaster } as const
 export const parametersOf = (
   torch: Torch,
   model: ModelState,
-  wanted: ReadonlyArray<Value>,
+  lanes: number,
   { optimiser, precision = "float32", roundingSeed }: {
     readonly optimiser?: OptimiserState | undefined
     readonly precision?: Precision | undefined
@@ -46,6 +45,18 @@ export const parametersOf = (
   try {
     const layout = roundingSeed === undefined ? masters[precision] : stochasticMaster(roundingSeed)
     const master = layout(torch, hold, trained.parameters)
+    /** Gradients of all lanes but the first, [lanes - 1, count]. */
+    const others = lanes === 1 ? undefined : hold(() => torch.zeros([lanes - 1, count]))
+    /** Adds the other lanes' sums to the first's, in their order, and leaves zeros. */
+    const gather = (): void => {
+      if (others === undefined) return
+      torch.scope(() => {
+        const sum = torch.call("view", master.gradients, [1, count])
+        const ones = torch.upload(new Float32Array(lanes - 1).fill(1), [1, lanes - 1])
+        torch.native.addmm(sum, sum, ones, others, 1)
+        torch.native.fill(others, 0)
+      })
+    }
     const still = placesOf(model).slice(0, model.frozen ?? 0).map(({ from, name, shape, size }) => {
       const upload = () => torch.upload(model.parameters.subarray(from, from + size), shape)
       const { bfloat16 } = torch.native.dtypes
@@ -56,32 +67,32 @@ export const parametersOf = (
     })
     const m = hold(() => optimiser === undefined ? torch.zeros([count]) : torch.upload(optimiser.m, [count]))
     const v = hold(() => optimiser === undefined ? torch.zeros([count]) : torch.upload(optimiser.v, [count]))
-    const viewsOf = (whole: Handle) =>
-      places.map(({ from, shape, size }) =>
-        hold(() => torch.call("view", torch.call("narrow", whole, 0, from, size), shape))
-      )
-    const views = { weights: viewsOf(master.weights), gradients: viewsOf(master.gradients) }
-    const indices = new Map(places.map(({ name }, i) => [name, i]))
-    const others = new Map(still)
-    const weightOf = (value: Value): Tensor => {
-      const at = indices.get(value.name)
-      const found = at === undefined ? others.get(value.name) : floats(views.weights[at]!, places[at]!.shape)
-      if (found === undefined) throw new Error(`the model has no tensor "${value.name}"`)
-      return found
-    }
+    const viewsOf = (whole: Handle, first = 0) =>
+      places.map(({ from, name, shape }) => {
+        const strides = shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1))
+        return [name, hold(() => torch.strided(whole, shape, strides, first + from))] as const
+      })
+    const weightViews = viewsOf(master.weights).map(([name, view], i) =>
+      [name, floats(view, places[i]!.shape)] as const
+    )
     const decayed = places.filter(({ shape }) => decays(shape))
     const spared = places.filter(({ shape }) => !decays(shape))
     let updates = optimiser?.updates ?? 0
-    const zeroGradients = () => torch.native.fill(master.gradients, 0)
+    const zeroGradients = () => {
+      for (const each of others === undefined ? [master.gradients] : [master.gradients, others]) {
+        torch.native.fill(each, 0)
+      }
+    }
     return {
-      weights: new Map(wanted.map((value) => [value, weightOf(value)])),
-      gradients: new Map(wanted.flatMap((value) => {
-        const at = indices.get(value.name)
-        return at === undefined ? [] : [[value, views.gradients[at]!]]
-      })),
+      weights: new Map([...still, ...weightViews]),
+      gradients: Array.from(
+        { length: lanes },
+        (_, lane) => new Map(lane === 0 ? viewsOf(master.gradients) : viewsOf(others!, (lane - 1) * count))
+      ),
       update: ({ maxGradNorm, weightDecay, ...settings }) =>
         torch.scope(() => {
           const number = (value: number) => torch.upload(Float32Array.of(value), [1])
+          gather()
           // the norm stays on the device until the updates that it scales are under way
           const norm = torch.call("sqrt", torch.call("reshape", master.squares(), [1]))
           const over = () => torch.call("mul.Tensor", torch.add(norm, number(1e-6)), number(1 / maxGradNorm))
@@ -90,13 +101,16 @@ export const parametersOf = (
           const adam = { ...settings, m, v, step: number(updates), updates, gradScale }
           if (decayed.length > 0) master.update(decayed, { ...adam, weightDecay })
           if (spared.length > 0) master.update(spared, { ...adam, weightDecay: 0 })
-          zeroGradients()
+          torch.native.fill(master.gradients, 0)
           const gradNorm = torch.download(norm, 1)[0]!
           return { gradNorm, clipped: maxGradNorm > 0 && gradNorm + 1e-6 > maxGradNorm }
         }),
       zeroGradients,
       read: (what) => {
-        if (what === "gradients") return torch.download(master.gradients, count)
+        if (what === "gradients") {
+          gather()
+          return torch.download(master.gradients, count)
+        }
         if (frozen === 0) return master.read()
         const whole = Float32Array.from(model.parameters)
         whole.set(master.read(), frozen)

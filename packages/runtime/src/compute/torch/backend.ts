@@ -1,28 +1,23 @@
 // The torch engine: an installed PyTorch's libtorch driven through its C ABI, without Python, a compiler or autograd.
 // Forward and backward are the project's own graphs. CUDA has not yet been run on a GPU.
-import * as fs from "node:fs"
-import { decodeOf } from "../../generation/decode.ts"
-import { generate } from "../../generation/generate.ts"
-import { forwardOf } from "../../model/families.ts"
+import { availableParallelism } from "node:os"
 import { homeDirectory } from "../../platform/home.ts"
-import { type Backend, type BackendModule, type BackendSession, DeviceLost, NoRoom } from "../Backend.ts"
+import type { Backend, BackendModule, BackendSession } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
 import type { DeviceState } from "../Engine.ts"
-import { planned } from "../footprint.ts"
-import type { Gradient } from "../gradient.ts"
-import type { Value } from "../Graph.ts"
+import { joinTokens, type Part, partsOf, tokensOf } from "../lanes/parts.ts"
+import { generateTogether, settled, together } from "../lanes/together.ts"
 import { numerics } from "../numerics.ts"
-import { bundledFor, bundledSchemas } from "./bundledSchemas.ts"
+import { trainedOf } from "../places.ts"
 import { cudaDevices, cudaMemory, driver } from "./cuda.ts"
-import { decoderOf } from "./decoder.ts"
 import { discover, type Installation } from "./discovery.ts"
 import { kernelCache, type Loaded, loadKernels } from "./kernels/load.ts"
 import { nvrtcFolders } from "./kernels/nvrtc.ts"
-import { type Device, isLost, isOutOfMemory, load, type Native } from "./native.ts"
+import { type Lane, laneCount, type LaneHost, laneHost, laneOf } from "./lanes.ts"
+import type { Device, Native } from "./native.ts"
 import { parametersOf } from "./Parameters.ts"
-import { narrowed } from "./precision.ts"
-import { type Run, startRun, tablesOf } from "./Run.ts"
-import { schemasIn } from "./schemas.ts"
+import { guarded, type Network, replicaOf } from "./replica.ts"
+import { nativeIn, schemasOf } from "./start.ts"
 import { type Torch, torchOf } from "./Torch.ts"
 
 /** The device asked for; when none is, the first GPU that this torch can use, else the CPU. */
@@ -41,17 +36,6 @@ const deviceOf = (name: string | undefined, { cuda, version }: Installation): De
   return { kind: "cuda", index }
 }
 
-/** Runs a call into libtorch; what says that there was no room becomes `NoRoom`, that the device is gone, `DeviceLost`. */
-const guarded = <A>(body: () => A): A => {
-  try {
-    return body()
-  } catch (error) {
-    if (isOutOfMemory(error)) throw new NoRoom(error.message)
-    if (isLost(error)) throw new DeviceLost(error.message)
-    throw error
-  }
-}
-
 /**
  * What a GPU says of itself between two runs. libtorch keeps freed blocks in reserve and does not say how much through the C
  * ABI, so what is free is exact when a session opens and a lower bound later. Not yet run on a GPU.
@@ -68,104 +52,91 @@ const stateOf = (torch: Torch, index: number): () => Promise<DeviceState> => {
   }
 }
 
-/** Sessions of one libtorch. */
-export const opened = (torch: Torch): Backend["open"] => async (model, options) => {
-  const network = forwardOf(model)
-  const { graph, logProb, trained = [], weights } = network
-  const graphs = planned(network)
-  const narrow = options.precision === "bfloat16" ? narrowed(torch) : torch
-  const parameters = guarded(() => parametersOf(torch, model, weights, options))
-  const tables = tablesOf(torch)
-  const into = new Map<Value, bigint>()
-  trained.forEach((weight, i) => into.set(graphs.plain.graph.outputs[i]!, parameters.gradients.get(weight)!))
-  let saved: { readonly run: Run; readonly backwards: Gradient } | undefined
-  const forget = () => {
-    saved?.run.close()
-    saved = undefined
+/** The threads that share the work of a batch. */
+interface Side {
+  /** Of all lanes together. */
+  readonly threads: number
+  /** The thread of a lane other than the first. */
+  readonly host: (lane: number) => LaneHost
+}
+
+/** Sessions of one libtorch; in the thread of the caller alone without `side`. */
+export const opened = (torch: Torch, side?: Side): Backend["open"] => async (model, options) => {
+  const threads = side?.threads ?? 1
+  const { parameters: _, ...described } = model
+  const { precision = "float32" } = options
+  const count = side === undefined || torch.device.kind === "cuda" || precision === "bfloat16"
+    ? 1
+    : laneCount(threads, trainedOf(model).parameters.length)
+  const parameters = guarded(() => parametersOf(torch, model, count, options))
+  const { native } = torch
+  const networks = parameters.gradients.map((gradients): Network => ({
+    model: described,
+    precision,
+    weights: parameters.weights,
+    gradients
+  }))
+  const lanes = networks.map((network, l) =>
+    l === 0 ? laneOf(replicaOf(torch, network), native.setThreads) : side!.host(l).open(network)
+  )
+  /** Of the batch that went forward last. */
+  let parts: ReadonlyArray<Part> = []
+  const through = async (batch: Batch, run: (lane: Lane, part: Part, threads: number) => Promise<Float64Array>) => {
+    parts = partsOf(batch, lanes.length)
+    const each = Math.max(1, Math.floor(threads / parts.length))
+    return joinTokens(parts, await together(lanes, parts, (lane, part) => run(lane, part, each)))
   }
-  const forward = (batch: Batch, keep: ReadonlyArray<Value>) => {
-    forget()
-    return guarded(() => {
-      const run = startRun(torch, narrow, graph, batch, parameters.weights, tables)
-      try {
-        run.through(graph, [logProb, ...keep])
-        const values = torch.download(run.get(logProb).handles[0]!, batch.targets.length)
-        return { run, values: Float64Array.from(values) }
-      } catch (error) {
-        run.close()
-        throw error
-      }
-    })
+  const forget = async () => {
+    parts = []
+    await settled(lanes.map((lane) => lane.forget()))
   }
   const session: BackendSession = {
     score: async (batch) => {
-      const { run, values } = forward(batch, [])
-      run.close()
+      const values = await through(batch, (lane, part, each) => lane.score(part.batch, each))
+      parts = []
       return values
     },
     generate: async (prompts, generating) => {
-      forget()
-      const decoder = decoderOf(torch, narrow, network, parameters.weights, tables)
-      try {
-        return await generate(decoder, prompts, generating, await decodeOf(generating))
-      } catch (error) {
-        return guarded(() => {
-          throw error
-        })
-      } finally {
-        decoder.close()
-      }
+      await forget()
+      const used = lanes.slice(0, prompts.length)
+      const each = Math.max(1, Math.floor(threads / used.length))
+      const bound = used.map(({ generate }) => ({
+        generate: (share: typeof prompts, options: typeof generating) => generate(share, options, each)
+      }))
+      return generateTogether(bound, prompts, generating)
     },
     forward: async (batch, { recompute = false } = {}) => {
-      const backwards = recompute ? graphs.sparing : graphs.plain
-      const { run, values } = forward(batch, backwards.saved)
-      saved = { run, backwards }
-      return values
+      await forget()
+      return through(batch, (lane, part, each) => lane.forward(part.batch, each, recompute))
     },
     backward: async (coefficients) => {
-      if (saved === undefined) throw new Error("backward without a forward before it")
-      const { backwards, run } = saved
-      try {
-        guarded(() => {
-          for (const input of backwards.graph.inputs) {
-            if (input.source.kind === "cotangent") run.setCotangent(input, coefficients)
-          }
-          run.through(backwards.graph, [], into)
-        })
-      } finally {
-        forget()
-      }
+      if (parts.length === 0) throw new Error("backward without a forward before it")
+      const pulled = parts
+      parts = []
+      await together(lanes, pulled, (lane, part) => lane.backward(tokensOf(part, coefficients)))
     },
-    update: async (update) => guarded(() => parameters.update(update)),
+    update: async (update) => {
+      native.setThreads(threads)
+      return guarded(() => parameters.update(update))
+    },
     weights: async () => ({ ...model, parameters: parameters.read("weights") }),
     optimiser: async () => parameters.optimiser(),
     gradients: async () => parameters.read("gradients"),
     zeroGradients: async () => {
-      forget()
+      await forget()
       parameters.zeroGradients()
     },
     ...(torch.device.kind === "cuda" ? { device: stateOf(torch, torch.device.index) } : {}),
     close: async () => {
-      forget()
-      tables.close()
+      await settled(lanes.map((lane) => lane.close()))
       parameters.close()
     }
   }
   return session
 }
 
-/** Handles alive in this thread's libtorch: zero once every session is closed. */
+/** Handles alive in the libtorch of this process: zero once every session is closed. */
 export let liveTensors: () => number = () => 0
-
-const schemasOf = ({ schemas, version }: Installation) => {
-  if (schemas !== undefined) return schemasIn(fs.readFileSync(schemas, "utf8"))
-  if (bundledFor.some((known) => version.startsWith(`${known}.`))) return schemasIn(bundledSchemas)
-  throw new Error(
-    `torch ${version} came without torchgen's native_functions.yaml, which lists its operators, and penchant has a list of its own only for ${
-      bundledFor.join(" and ")
-    }; install it with pip`
-  )
-}
 
 /** Kernels of our own for a CUDA device; a CPU has none and needs none. */
 const kernelsFor = (native: Native, device: Device, { lib }: Installation, home: string | undefined): Loaded => {
@@ -176,20 +147,25 @@ const kernelsFor = (native: Native, device: Device, { lib }: Installation, home:
   return loadKernels(native, sources, driver()!, device.index)
 }
 
-export const start: BackendModule["start"] = async ({ device: name, home, threads }) => {
+export const start: BackendModule["start"] = async (
+  { device: name, home, threads = availableParallelism() }
+) => {
   const installation = discover()
   if ("problem" in installation) throw new Error(`${installation.problem}: ${installation.remedy}`)
   const device = deviceOf(name, installation)
-  const native = load(installation, device)
-  native.noGrad()
-  if (threads !== undefined) native.setThreads(threads)
+  const live = new Int32Array(new SharedArrayBuffer(4))
+  const native = nativeIn(installation, device, live)
   liveTensors = native.live
   const { launcher, notice } = kernelsFor(native, device, installation, home)
   const torch = torchOf(native, device, schemasOf(installation), launcher)
+  const hosts: Array<LaneHost> = []
   return {
     numerics: numerics.torch,
     ...(notice === undefined ? {} : { notices: [notice] }),
-    open: opened(torch),
-    close: async () => launcher?.close()
+    open: opened(torch, { threads, host: (lane) => hosts[lane - 1] ??= laneHost({ installation, live }) }),
+    close: async () => {
+      await settled(hosts.map(({ close }) => close()))
+      launcher?.close()
+    }
   }
 }

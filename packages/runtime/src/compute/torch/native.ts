@@ -100,9 +100,26 @@ const contiguous = (shape: ReadonlyArray<number>): BigInt64Array => {
   return strides
 }
 
-/** Loads the libraries of an installation. Takes about half a second. */
-export const load = (installation: Installation, device: Device): Native => {
+/**
+ * How long a thread of OpenMP (GNU's and Intel's) spins before it sleeps: 1,000 turns, about 20 us, in place of some
+ * milliseconds. Where other work has the core that another thread of the team waits for, spinning takes the rest of the machine.
+ */
+const waiting = { GOMP_SPINCOUNT: "1000", KMP_BLOCKTIME: "0" } as const
+
+/** OpenMP reads the process's environment when it is loaded, which a worker's `process.env` is no part of. */
+const setWaiting = (): void => {
+  if (process.platform === "win32" || process.env["OMP_WAIT_POLICY"] !== undefined) return
+  const setenv = koffi.load(null).func("int setenv(const char*, const char*, int)")
+  for (const [name, value] of Object.entries(waiting)) setenv(name, value, 0)
+}
+
+/**
+ * Loads the libraries of an installation, which takes half a second in the first thread and no time in others. `live` counts
+ * handles, of all threads that share it.
+ */
+export const load = (installation: Installation, device: Device, live: Int32Array = new Int32Array(1)): Native => {
   const open = (name: string) => koffi.load(path.join(installation.lib, libraryName(name)))
+  setWaiting()
   // in the order of their dependencies
   open("c10")
   const cpu = open("torch_cpu")
@@ -158,7 +175,6 @@ export const load = (installation: Installation, device: Device): Native => {
   const typeOut = new Int32Array(1)
   const flagOut = new Uint8Array(1)
   const [sizesOfView, stridesOfView] = [new BigInt64Array(8), new BigInt64Array(8)]
-  let live = 0
   const check = (code: number, where: string): void => {
     if (code === 0) return
     const text = what === undefined ? "libtorch wrote the reason to stderr" : String(what()).split("\n")[0]
@@ -166,7 +182,7 @@ export const load = (installation: Installation, device: Device): Native => {
     throw new TorchError(`${where}: ${text}${hint}`)
   }
   const made = (): Handle => {
-    live++
+    Atomics.add(live, 0, 1)
     return out[0]!
   }
   const dtype = (name: string): number => cpu.func(`int32_t aoti_torch_dtype_${name}()`)()
@@ -187,7 +203,7 @@ export const load = (installation: Installation, device: Device): Native => {
   return {
     dtypes,
     version: [Number(abi >> 56n), Number((abi >> 48n) & 0xffn)],
-    live: () => live,
+    live: () => Atomics.load(live, 0),
     empty: (shape, type, at) => {
       const index = at.kind === "cuda" ? at.index : 0
       const sizes = BigInt64Array.from(shape, BigInt)
@@ -211,11 +227,11 @@ export const load = (installation: Installation, device: Device): Native => {
     },
     remove: (tensor) => {
       check(c.remove(tensor), "delete_tensor")
-      live--
+      Atomics.sub(live, 0, 1)
     },
     dispatch: (name, overload, stack) => check(c.dispatch(`aten::${name}`, overload, stack, abi), name),
     adopt: (tensor) => {
-      live++
+      Atomics.add(live, 0, 1)
       return tensor
     },
     lend: (tensor) => {

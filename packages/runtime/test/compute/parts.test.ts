@@ -1,7 +1,7 @@
 // Batches cut into parts: each part is what packing its groups alone gives, and results find their way back.
 import { assert, describe, it } from "@effect/vitest"
 import { pack } from "../../src/compute/Batch.ts"
-import { inputsOf, joinTokens, partsOf, tokensOf } from "../../src/compute/onnx/parts.ts"
+import { inputsOf, joinTokens, partsOf, tokensOf } from "../../src/compute/lanes/parts.ts"
 import { random, tokenGroups } from "./fixtures.ts"
 
 const groupsOf = (seed: number, count: number, branches: number) => {
