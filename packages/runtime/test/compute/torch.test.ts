@@ -74,7 +74,10 @@ describe.skipIf(missing !== undefined)("torch", async () => {
       const { stderr } = spawnSync(
         process.execPath,
         ["--input-type=module", "-e", `await (await import(${JSON.stringify(file)})).start({ threads: 2 })`],
-        { encoding: "utf8", env: { ...process.env, GOMP_SPINCOUNT: undefined, OMP_DISPLAY_ENV: "verbose", ...environment } }
+        {
+          encoding: "utf8",
+          env: { ...process.env, GOMP_SPINCOUNT: undefined, OMP_DISPLAY_ENV: "verbose", ...environment }
+        }
       )
       return /GOMP_SPINCOUNT = '(\d+)'/.exec(stderr)?.[1]
     }

@@ -7,7 +7,7 @@ import { schemasIn } from "../../src/compute/torch/schemas.ts"
 
 const folder = new URL("../../src/compute/torch/", import.meta.url)
 const called = new Set(
-  fs.readdirSync(folder).flatMap((file) =>
+  fs.readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts")).flatMap((file) =>
     Array.from(
       fs.readFileSync(new URL(file, folder), "utf8").matchAll(/(?:call|all)\(\s*"([\w.]+)"/g),
       ([, name]) => name!
