@@ -6,8 +6,7 @@ import * as Schema from "effect/Schema"
 import * as path from "node:path"
 import { Engine, type ModelState } from "../../compute/Engine.ts"
 import { greedy } from "../../generation/Generation.ts"
-import { loadModel } from "../../model/load.ts"
-import { check, type Conformance, largest, read } from "./references.ts"
+import { check, type Conformance, knownModel, largest, read } from "./references.ts"
 
 const Item = Schema.Struct({
   prompt_ids: Schema.NonEmptyArray(Schema.Int),
@@ -84,12 +83,12 @@ export const generationChecks = Effect.fnUntraced(
     for (const [name, run] of Object.entries(generations.models)) {
       const title = `generation ${name}`
       const at = path.join(folder, "models", name)
-      const loaded = yield* Effect.result(loadModel(at))
-      if (loaded._tag === "Success") parts.push(yield* runChecks(title, run, loaded.success, at))
-      // A family or a folder that is not there; anything else is a folder that should have loaded.
-      else if (loaded.failure.file.endsWith("config.json")) {
-        parts.push({ checks: [], skipped: [{ name: title, why: loaded.failure.message }] })
-      } else return yield* loaded.failure
+      const loaded = yield* knownModel(at)
+      parts.push(
+        typeof loaded === "string"
+          ? { checks: [], skipped: [{ name: title, why: loaded }] }
+          : yield* runChecks(title, run, loaded, at)
+      )
     }
     return { checks: parts.flatMap(({ checks }) => checks), skipped: parts.flatMap(({ skipped }) => skipped) }
   }

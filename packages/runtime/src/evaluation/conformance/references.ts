@@ -1,10 +1,12 @@
 // Peers' numbers as they lie in a folder: logprobs.json, models/*/expected.json, training.json with its final tensors,
 // objectives.json. Only what is compared is read; any number of pairs, models, runs, steps.
-import { BadFile } from "@penchant/dsl/Errors"
+import { BadFile, type ModelError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs/promises"
 import type { TokenGroups } from "../../compute/Batch.ts"
+import type { ModelState } from "../../compute/Engine.ts"
+import { loadModel } from "../../model/load.ts"
 
 /** One row of the result: `error` is the largest difference found, in the unit of `tolerance`. */
 export interface Check {
@@ -184,6 +186,14 @@ export const pairGroups = (pairs: ReadonlyArray<ReferencePair>): TokenGroups =>
       prompt: prompt_ids,
       branches: [chosen_ids, rejected_ids]
     }))
+  )
+
+/** A model folder, or why its numbers are not compared: what its config asks for, or the config itself, is not there. */
+export const knownModel = (folder: string): Effect.Effect<ModelState | string, ModelError> =>
+  loadModel(folder).pipe(
+    Effect.catchTag("BadModel", (error): Effect.Effect<string, ModelError> =>
+      // Anything else is a folder that should have loaded.
+      error.file.endsWith("config.json") ? Effect.succeed(error.message) : Effect.fail(error))
   )
 
 /** Why numbers of another model's weights are not compared; undefined when they are of these. */

@@ -3,13 +3,13 @@ import type { ComputeError, ModelError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import type { TokenGroups } from "../../compute/Batch.ts"
 import { Engine, type ModelState, type Numerics } from "../../compute/Engine.ts"
-import { loadModel } from "../../model/load.ts"
 import { scoreAll } from "../score.ts"
 import {
   check,
   type Conformance,
   Expected,
   groupsOf,
+  knownModel,
   largest,
   LogProbs,
   otherModel,
@@ -57,21 +57,14 @@ export const modelChecks = Effect.fnUntraced(
     const title = `model ${name}`
     const expected = yield* read(`${folder}/expected.json`, Expected)
     if (expected === undefined) return { checks: [], skipped: [{ name: title, why: "there is no expected.json" }] }
-    const loaded = yield* Effect.result(loadModel(folder))
-    if (loaded._tag === "Failure") {
-      const { failure } = loaded
-      // What the config asks for is not there yet; anything else is a folder that should have loaded.
-      if (failure._tag === "BadModel" && failure.file.endsWith("config.json")) {
-        return { checks: [], skipped: [{ name: title, why: `"${failure.part}" ${failure.problem}` }] }
-      }
-      return yield* failure
-    }
+    const model = yield* knownModel(folder)
+    if (typeof model === "string") return { checks: [], skipped: [{ name: title, why: model }] }
     const { sequences } = expected
     const data = groupsOf(
       ["answer"],
       sequences.map(({ ids: [first, ...rest] }, i) => ({ id: String(i), prompt: [first], branches: [rest] }))
     )
-    const ours = yield* scored(loaded.success, data)
+    const ours = yield* scored(model, data)
     const error = largest(ours, sequences.flatMap(({ logps }) => logps))
     return { checks: [check(`${title}, ${sequences.length} sequences`, error, ofModels)], skipped: [] }
   }
