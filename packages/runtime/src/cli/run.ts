@@ -95,7 +95,7 @@ export const runPipeline = Effect.fn("runPipeline")(function*(
     command: options.command
   })
   const { renderTable } = yield* Effect.promise(() => import("../report/terminal.ts"))
-  const table = renderTable(data)
+  const table = renderTable(data, process.stdout.isTTY ? process.stdout.columns : undefined)
   if (table !== "") print(`\n${table}\n`)
   const unchanged = fs.existsSync(place.html) && fs.existsSync(place.stamp) &&
     fs.readFileSync(place.stamp, "utf8") === place.key

@@ -1,11 +1,14 @@
-// The table at the end of `run`: the start's row, then one row per run, at most 100 columns wide. Loads no plots.
+// The table at the end of `run`: the start's row, then one row per run, or per snapshot of a run that was measured along the
+// way; as wide as the terminal, at most 100 columns. Loads no plots.
 import { list } from "./format.ts"
-import type { ReportData } from "./ReportData.ts"
+import type { ReportData, Run } from "./ReportData.ts"
 import { scoreColumns } from "./scoreColumns.ts"
 import { arrange } from "./series.ts"
 import { accuracyChanges, benchmarksOf, pairsOf, shorterWins, sizeOf, tuningOf, winRatesOf } from "./statements.ts"
 
-const width = 100
+const widest = 100
+/** A narrower terminal breaks lines itself. */
+const narrowest = 40
 const gap = 2
 const mostRows = 60
 
@@ -19,6 +22,7 @@ const widthOf = ({ cells, head }: Column): number => Math.max(head.length, ...ce
 
 /** Columns to keep first when not all fit. */
 const rank = [
+  "step",
   "chosenLogProb",
   "chosenChange",
   "margin",
@@ -47,7 +51,7 @@ const shorten = (labels: ReadonlyArray<string>): ReadonlyArray<string> => {
 const cut = (label: string, most: number): string => (label.length <= most ? label : `${label.slice(0, most - 1)}…`)
 
 /** Breaks at spaces. */
-const wrap = (text: string): string => {
+const wrap = (text: string, width: number): string => {
   const lines = [""]
   for (const word of text.split(" ")) {
     const line = lines.at(-1)!
@@ -60,16 +64,37 @@ const wrap = (text: string): string => {
 
 interface Row {
   readonly label: string
+  /** Of a snapshot. */
+  readonly step?: number
   readonly scores: Readonly<Record<string, number>>
+}
+
+type AtStep = Run & { readonly step?: number }
+
+/** Runs measured along the way are there once per snapshot; where these are too many, at the last alone. */
+const atSnapshots = (runs: ReadonlyArray<Run>): { readonly runs: ReadonlyArray<AtStep>; readonly last: boolean } => {
+  const all = runs.map((run): ReadonlyArray<AtStep> => {
+    if (run.scores !== undefined || run.curve === undefined) return [run]
+    const { steps, ...columns } = run.curve
+    const scoresAt = (i: number) =>
+      Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[i]!]))
+    return steps.map((step, i) => ({ ...run, step, scores: scoresAt(i) }))
+  })
+  const last = all.some(({ length }) => length > 1) && all.flat().length > mostRows
+  return { runs: all.flatMap((rows) => (last ? rows.slice(-1) : rows)), last }
 }
 
 /** Scores; where there are none, the last step of training. */
 const columnsOf = (data: ReportData, rows: ReadonlyArray<Row>): ReadonlyArray<Column> => {
   const scores = scoreColumns(data)
   if (scores.length > 0) {
-    return scores.map((score) =>
-      Object.assign({ cells: rows.map((row) => number(row.scores[score.name], score.change)) }, score)
-    )
+    const step = { name: "step", head: "step", cells: rows.map((row) => (row.step === undefined ? "" : `${row.step}`)) }
+    return [
+      ...(step.cells.some((cell) => cell !== "") ? [step] : []),
+      ...scores.map((score) =>
+        Object.assign({ cells: rows.map((row) => number(row.scores[score.name], score.change)) }, score)
+      )
+    ]
   }
   const last = data.runs.map(({ metrics }) => metrics.at(-1))
   return [
@@ -92,18 +117,26 @@ const fitting = (columns: ReadonlyArray<Column>, most: number): ReadonlyArray<Co
   return columns.filter(({ name }) => kept.has(name))
 }
 
-/** Plain text without a line break at the end; empty where there is nothing to show. */
-export const renderTable = (data: ReportData): string => {
-  const labels = shorten(data.runs.map(({ label }) => label))
+/** Plain text without a line break at the end; empty where there is nothing to show. `room`: columns of the terminal. */
+export const renderTable = (collected: ReportData, room = widest): string => {
+  const width = Math.max(narrowest, Math.min(widest, room))
+  const { last, runs } = atSnapshots(collected.runs)
+  const data = { ...collected, runs }
+  const labels = shorten(runs.map(({ label }) => label))
   const scored = scoreColumns(data).length > 0
   const all: ReadonlyArray<Row> = [
     ...(data.start === undefined || !scored ? [] : [data.start]),
     ...(data.models ?? []),
-    ...data.runs.map(({ scores }, i) => ({ label: labels[i]!, scores: scores ?? {} }))
+    ...runs.map(({ scores = {}, step }, i) => ({
+      label: labels[i]!,
+      scores,
+      ...(step === undefined ? {} : { step })
+    }))
   ]
   if (all.length === 0) return ""
   const rows = all.slice(0, mostRows)
-  const names: Column = { name: "label", head: "", cells: rows.map(({ label }) => cut(label, 40)) }
+  const most = Math.floor(0.4 * width)
+  const names: Column = { name: "label", head: "", cells: rows.map(({ label }) => cut(label, most)) }
 
   const columns = columnsOf(data, rows)
   const shown = fitting(columns, width - widthOf(names))
@@ -111,13 +144,14 @@ export const renderTable = (data: ReportData): string => {
     [of(names).padEnd(widthOf(names)), ...shown.map((column) => of(column).padStart(widthOf(column)))]
       .join(" ".repeat(gap)).trimEnd()
 
-  const arrangement = arrange(data)
+  const arrangement = arrange(collected)
   const notes = [
     data.heldOut !== undefined ? `On ${pairsOf(data)}; log-probabilities and margins in nats per token.` : "",
     columns.some(({ head }) => head === "accuracy") ? shorterWins(data) : "",
     accuracyChanges(arrangement),
     benchmarksOf(data),
     winRatesOf(data),
+    last ? "At the last snapshot of each run; the others are in the report." : "",
     columns.length === shown.length
       ? ""
       : `In the report only: ${list(columns.filter((column) => !shown.includes(column)).map(({ head }) => head))}.`,
@@ -129,6 +163,6 @@ export const renderTable = (data: ReportData): string => {
     ...rows.map((_, i) => line(({ cells }) => cells[i]!)),
     ...(all.length > rows.length ? [`${all.length - rows.length} more in the report`] : []),
     "",
-    ...notes.map((note) => wrap(note.replaceAll("−", "-")))
+    ...notes.map((note) => wrap(note.replaceAll("−", "-"), width))
   ].join("\n")
 }

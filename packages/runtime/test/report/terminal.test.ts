@@ -70,6 +70,38 @@ describe("the table in the terminal", () => {
     expect(lines[61]).toBe("941 more in the report")
   })
 
+  it("has a row per snapshot of runs that were measured along the way, after the start", () => {
+    const [one, two] = quickstart.runs.map(({ label, metrics, objective }, i) => ({
+      label,
+      metrics,
+      objective,
+      curve: { steps: [8, 16], gsm8k: [0.25 + i, 0.5 + i], gsm8kQuestions: [4, 4], gsm8kRows: [50, 50] }
+    }))
+    const begun = { label: "sft", scores: { gsm8k: 0.125, gsm8kQuestions: 4, gsm8kRows: 50 } }
+    const data: ReportData = { ...noStart, start: begun, runs: [one!, two!] }
+    expect(renderTable(data).split("\n").slice(0, 6)).toEqual([
+      "          step  gsm8k 4/50",
+      "sft                  0.125",
+      "dil-lsif     8       0.250",
+      "dil-lsif    16       0.500",
+      "dil-bce      8       1.250",
+      "dil-bce     16       1.500"
+    ])
+    const many = Array.from({ length: 31 }, (_, i) => ({ ...one!, label: `objectives/${i}` }))
+    const lines = renderTable({ ...data, runs: many }).split("\n")
+    expect(lines[3]).toBe("1      16       0.500")
+    expect(lines.join(" ")).toContain("At the last snapshot of each run; the others are in the report.")
+  })
+
+  it("keeps to a narrow terminal", () => {
+    for (const room of [40, 60, 80]) {
+      const text = renderTable(quickstart, room)
+      expect(longest(text)).toBeLessThanOrEqual(room)
+      expect(text.split("\n")[0]).toMatch(/^ +chosen {2}change/)
+      expect(text.replaceAll("\n", " ")).toContain("In the report only:")
+    }
+  })
+
   it("falls back to the last step of training, and to nothing", () => {
     const runs = quickstart.runs.map(({ label, metrics, objective }) => ({ label, metrics, objective }))
     const unscored: ReportData = { ...noStart, runs }
