@@ -78,7 +78,7 @@ const atSnapshots = (runs: ReadonlyArray<Run>): { readonly runs: ReadonlyArray<A
     const { steps, ...columns } = run.curve
     const scoresAt = (i: number) =>
       Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[i]!]))
-    return steps.map((step, i) => ({ ...run, step, scores: scoresAt(i) }))
+    return steps.map((step, i) => Object.assign({}, run, { step, scores: scoresAt(i) }))
   })
   const last = all.some(({ length }) => length > 1) && all.flat().length > mostRows
   return { runs: all.flatMap((rows) => (last ? rows.slice(-1) : rows)), last }
@@ -127,11 +127,7 @@ export const renderTable = (collected: ReportData, room = widest): string => {
   const all: ReadonlyArray<Row> = [
     ...(data.start === undefined || !scored ? [] : [data.start]),
     ...(data.models ?? []),
-    ...runs.map(({ scores = {}, step }, i) => ({
-      label: labels[i]!,
-      scores,
-      ...(step === undefined ? {} : { step })
-    }))
+    ...runs.map((run, i) => Object.assign({ scores: {} }, run, { label: labels[i]! }))
   ]
   if (all.length === 0) return ""
   const rows = all.slice(0, mostRows)

@@ -8,7 +8,7 @@ import { Engine } from "../compute/Engine.ts"
 import { readRows } from "../data/rows.ts"
 import { loadTokenizer } from "../data/tokenizer.ts"
 import { type Asking, questionsOf } from "../evaluation/tasks/documents.ts"
-import { resultsOf } from "../evaluation/tasks/results.ts"
+import { resultsOf, samplesOf } from "../evaluation/tasks/results.ts"
 import { runTask } from "../evaluation/tasks/run.ts"
 import { isTask, tasks } from "../evaluation/tasks/tasks.ts"
 import { loadedArchitecture } from "../model/families.ts"
@@ -101,10 +101,7 @@ export const benchmark: Implementation = {
       },
       files: {
         "results.json": json(resultsOf(task, result, there, options)),
-        // Contexts follow from the rows; they would be the bulk of it.
-        "samples.jsonl": lines(
-          result.answers.map((answer, i) => Object.assign({ doc_id: i }, answer, { context: undefined }))
-        )
+        "samples.jsonl": lines(samplesOf(task, result))
       }
     }
   }, Effect.scoped)

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { benchmark } from "@penchant/dsl/Benchmark"
 import { Dataset } from "@penchant/dsl/Dataset"
 import { evaluate } from "@penchant/dsl/Evaluation"
+import { sha256 } from "@penchant/dsl/Identity"
 import { Model } from "@penchant/dsl/Model"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -60,6 +61,46 @@ describe("benchmarks in a pipeline", () => {
         "leaderboard_bbh_snarks"
       ])
       assert.deepStrictEqual(results["n-samples"]["leaderboard_bbh_snarks"], { original: 12, effective: 5 })
+      // As lm-eval 0.4.13 says them of a group.
+      const { sample_count, sample_len } = results.results["leaderboard_bbh"]!
+      assert.deepStrictEqual([sample_len, sample_count], [10, { "acc_norm,none": 10 }])
+      assert.deepStrictEqual(
+        [results.versions["leaderboard_bbh"], results.versions["leaderboard_bbh_snarks"], results["n-shot"]],
+        ["N/A", 1, {
+          leaderboard_bbh: 3,
+          leaderboard_bbh_date_understanding: 3,
+          leaderboard_bbh_snarks: 3,
+          leaderboard_musr_murder_mysteries: 0,
+          leaderboard_musr: 0
+        }]
+      )
+      assert.deepStrictEqual(results.higher_is_better["leaderboard_musr"], { acc_norm: true })
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(layer("onnx", { threads: 2 }), Progress.silent))), 30_000)
+
+  it.live("leave their questions as lm-eval's sample files have them", () =>
+    Effect.gen(function*() {
+      const asked = goldens.filter((each) => each.task === "gsm8k" && each.num_fewshot === 0)
+      const { run } = executor(yield* scratch)
+      const task = benchmark.gsm8k(rows("gsm8k"), { shots: 0, first: 2 }).on(base as never)
+      const { files } = yield* run(task)
+      const samples = fs.readFileSync(files["samples.jsonl"]!, "utf8").trim().split("\n").map((line) =>
+        JSON.parse(line)
+      )
+      // One line per question and filter.
+      assert.deepStrictEqual(samples.map(({ doc_id, filter }) => `${doc_id} ${filter}`), [
+        "0 strict-match",
+        "0 flexible-extract",
+        "1 strict-match",
+        "1 flexible-extract"
+      ])
+      for (const sample of samples) {
+        const { context, filtered, metrics, response } = asked[sample.doc_id]
+        assert.strictEqual(sample.prompt_hash, sha256(context))
+        assert.deepStrictEqual([sample.resps, sample.filtered_resps], [[[response]], [filtered[sample.filter]]])
+        assert.deepStrictEqual(sample.metrics, ["exact_match"])
+        assert.strictEqual(sample.exact_match, metrics[`exact_match,${sample.filter}`])
+        assert.deepStrictEqual(sample.arguments["gen_args_0"].arg_1.max_gen_toks, 256)
+      }
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(layer("onnx", { threads: 2 }), Progress.silent))), 30_000)
 
   it.live("refuse rows of another schema by file, row and field", () =>

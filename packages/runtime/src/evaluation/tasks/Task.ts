@@ -5,7 +5,8 @@ import type * as Schema from "effect/Schema"
 interface Common<R> {
   /** lm-eval's name, a key of results files. */
   readonly name: string
-  readonly version: string
+  /** lm-eval's. */
+  readonly version: number
   readonly row: Schema.Codec<R, any>
   /** Rows that are asked; all where nothing is said. */
   readonly keep?: (row: R) => boolean

@@ -7,7 +7,7 @@ const goldOf = ({ answerKey, choices }: typeof ArcRow.Type): number => choices.l
 export const arcChallenge: ChoiceTask<typeof ArcRow.Type> = {
   kind: "choices",
   name: "arc_challenge",
-  version: "1.0",
+  version: 1,
   row: ArcRow,
   description: "",
   text: ({ question }) => `Question: ${question}\nAnswer:`,

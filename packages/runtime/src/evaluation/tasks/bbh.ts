@@ -9,7 +9,7 @@ export const bbh = (name: typeof bbhSubsets[number]): ChoiceTask<typeof BbhRow.T
   return {
     kind: "choices",
     name: `leaderboard_bbh_${name}`,
-    version: "1.0",
+    version: 1,
     row: BbhRow,
     description,
     text: ({ input }) => `Q: ${input}\nA:`,

@@ -21,7 +21,7 @@ export const lastNumber = regexFilter(/(-?[$0-9.,]{2,})|(-?[0-9]+)/g, -1)
 export const gsm8k: GenerationTask<typeof Gsm8kRow.Type> = {
   kind: "generation",
   name: "gsm8k",
-  version: "3.0",
+  version: 3,
   row: Gsm8kRow,
   description: "",
   text: ({ question }) => `Question: ${question}\nAnswer:`,

@@ -8,7 +8,7 @@ import type { GenerationTask } from "./Task.ts"
 export const gsm8kCot: GenerationTask<typeof Gsm8kRow.Type> = {
   kind: "generation",
   name: "gsm8k_cot",
-  version: "3.0",
+  version: 3,
   row: Gsm8kRow,
   description: "",
   text: ({ question }) => `Q: ${question}\nA:`,

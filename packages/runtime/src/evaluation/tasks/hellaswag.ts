@@ -19,7 +19,7 @@ const choicesOf = ({ endings }: Row): ReadonlyArray<string> => endings.map(clean
 export const hellaswag: ChoiceTask<Row> = {
   kind: "choices",
   name: "hellaswag",
-  version: "1.0",
+  version: 1,
   row: HellaswagRow,
   description: "",
   text: ({ activity_label, ctx_a, ctx_b }) => cleaned(`${activity_label}: ${ctx_a} ${capitalised(ctx_b)}`),

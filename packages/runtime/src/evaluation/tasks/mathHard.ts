@@ -61,7 +61,7 @@ const sameNumber = (a: string, b: string): boolean => {
 export const mathHard = (subset: typeof mathSubsets[number]): GenerationTask<Row> => ({
   kind: "generation",
   name: `leaderboard_math_${subset}_hard`,
-  version: "3.0",
+  version: 3,
   row: MathRow,
   keep: ({ level }) => level === "Level 5",
   description: "",

@@ -7,7 +7,7 @@ const letters = [..."ABCD"]
 export const mmlu = (subject: typeof mmluSubsets[number]): ChoiceTask<typeof MmluRow.Type> => ({
   kind: "choices",
   name: `mmlu_${subject}`,
-  version: "1.0",
+  version: 1,
   row: MmluRow,
   description: `The following are multiple choice questions (with answers) about ${subject.replaceAll("_", " ")}.\n\n`,
   text: ({ choices, question }) =>

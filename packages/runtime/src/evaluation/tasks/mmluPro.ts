@@ -9,7 +9,7 @@ const lettersOf = ({ options }: MmluProRow): ReadonlyArray<string> => [..."ABCDE
 export const mmluPro: ChoiceTask<MmluProRow> = {
   kind: "choices",
   name: "leaderboard_mmlu_pro",
-  version: "0.1",
+  version: 0.1,
   row: MmluProRow,
   description: "",
   text: (row) => `${row.question}\n${lettersOf(row).map((l, i) => `${l}. ${row.options[i]}\n`).join("")}Answer:`,

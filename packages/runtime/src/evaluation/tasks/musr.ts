@@ -18,7 +18,7 @@ const choicesOf = ({ choices }: MusrRow): ReadonlyArray<string> =>
 export const musr = (domain: typeof musrSubsets[number]): ChoiceTask<MusrRow> => ({
   kind: "choices",
   name: `leaderboard_musr_${domain}`,
-  version: "1.0",
+  version: 1,
   row: MusrRow,
   description: "",
   text: (row) =>

@@ -1,19 +1,23 @@
 // Results under lm-eval's names, so that what reads its `results_*.json` reads ours. What lm-eval knows and we do not (batch
 // size, seeds that nothing here draws from, its commit) is left out.
+import { sha256 } from "@penchant/dsl/Identity"
 import { shotSeed, shotsOf } from "./documents.ts"
 import type { TaskResult } from "./run.ts"
-import type { Task } from "./Task.ts"
+import type { GenerationTask, Task } from "./Task.ts"
 
 type PerTask<A> = Readonly<Record<string, A>>
 type Numbers = Readonly<Record<string, number>>
 
+/** "acc,none" and "acc_stderr,none" among what is said of a task; `sample_count`: of a group, questions behind each number. */
+type Row = Numbers & { readonly name: string; readonly alias: string; readonly sample_count?: Numbers }
+
 export interface Results {
-  /** "acc,none" and "acc_stderr,none"; a group has a row beside its tasks. */
-  readonly results: PerTask<Numbers & { readonly alias: string }>
-  readonly groups?: PerTask<Numbers & { readonly alias: string }>
-  readonly group_subtasks?: PerTask<ReadonlyArray<string>>
+  /** A group has a row beside its tasks. */
+  readonly results: PerTask<Row>
+  readonly groups?: PerTask<Row>
+  readonly group_subtasks: PerTask<ReadonlyArray<string>>
   readonly configs: PerTask<object>
-  readonly versions: PerTask<string>
+  readonly versions: PerTask<number | "N/A">
   readonly "n-shot": PerTask<number>
   readonly higher_is_better: PerTask<Readonly<Record<string, boolean>>>
   readonly "n-samples": PerTask<{ readonly original: number; readonly effective: number }>
@@ -27,6 +31,13 @@ export interface Options {
   readonly chatTemplate?: "turns" | "oneTurn"
 }
 
+const generationOf = ({ maxTokens, until }: GenerationTask<any>) => ({
+  until,
+  max_gen_toks: maxTokens,
+  do_sample: false,
+  temperature: 0
+})
+
 export const resultsOf = (
   task: Task,
   { answers, events, numbers }: TaskResult,
@@ -37,16 +48,18 @@ export const resultsOf = (
   const of = <A>(value: A): PerTask<A> => ({ [name]: value })
   const metrics = Object.keys(numbers).filter((key) => !key.includes("_stderr,")).map((key) => key.split(",")[0]!)
   return {
-    results: of({ alias: name, ...numbers } as Results["results"][string]),
+    results: of(Object.assign({ name, alias: name, sample_len: answers.length }, numbers) as unknown as Row),
+    group_subtasks: {},
     configs: of({
       task: name,
       output_type: task.kind === "choices" ? "multiple_choice" : "generate_until",
       num_fewshot: shotsOf(task, shots),
       fewshot_seed: shotSeed,
-      ...(task.kind === "choices" ? {} : { generation_kwargs: { until: task.until, max_gen_toks: task.maxTokens } }),
+      ...(task.kind === "choices" ? {} : { generation_kwargs: generationOf(task) }),
       ...(first === undefined ? {} : { limit: first }),
       apply_chat_template: chatTemplate !== undefined,
-      fewshot_as_multiturn: chatTemplate === "turns"
+      fewshot_as_multiturn: chatTemplate === "turns",
+      metadata: { version }
     }),
     versions: of(version),
     "n-shot": of(shotsOf(task, shots)),
@@ -85,11 +98,58 @@ export const pooled = ({ "n-samples": samples, results }: Results, key: string):
 /** The tasks of a group with the group's own row. */
 export const grouped = (name: string, keys: ReadonlyArray<string>, tasks: ReadonlyArray<Results>): Results => {
   const all = joined(tasks)
-  const row = Object.assign({ alias: name }, ...keys.map((key) => pooled(all, key))) as Results["results"][string]
+  const questions = Object.values(all["n-samples"]).reduce((sum, { effective }) => sum + effective, 0)
+  const row = {
+    name,
+    alias: name,
+    sample_len: questions,
+    ...Object.assign({}, ...keys.map((key) => pooled(all, key))),
+    sample_count: Object.fromEntries(keys.map((key) => [key, questions]))
+  } as Row
+  const shots = new Set(Object.values(all["n-shot"]))
+  const [first] = Object.values(all.higher_is_better)
+  const metrics = new Set(keys.map((key) => key.split(",")[0]!))
   return {
     ...all,
     results: { ...all.results, [name]: row },
     groups: { [name]: row },
-    group_subtasks: { [name]: Object.keys(all.results) }
+    group_subtasks: { [name]: Object.keys(all.results) },
+    versions: { ...all.versions, [name]: "N/A" },
+    "n-shot": { ...all["n-shot"], ...(shots.size === 1 ? { [name]: [...shots][0]! } : {}) },
+    higher_is_better: {
+      ...all.higher_is_better,
+      [name]: Object.fromEntries(Object.entries(first ?? {}).filter(([metric]) => metrics.has(metric)))
+    }
   }
 }
+
+/**
+ * One line per question and filter, as lm-eval's `samples_TASK_*.jsonl`: `prompt_hash` is equal where the
+ * question is asked word for word alike. Leaves out worked examples (the hash is of the whole prompt, `arg_0` is the question),
+ * `doc_hash` (fields that no task reads are not kept) and whether an answer is greedy.
+ */
+export const samplesOf = (task: Task, { answers }: TaskResult): ReadonlyArray<object> =>
+  answers.flatMap((
+    { context, continuations, doc, filtered = { none: undefined }, lls, metrics, response, target },
+    i
+  ) =>
+    Object.entries(filtered).map(([filter, answer]) => {
+      const of = Object.entries(metrics).flatMap(([key, value]) => {
+        const [metric, by] = key.split(",")
+        return by === filter ? [[metric!, value] as const] : []
+      })
+      const question = task.text(doc)
+      const asked = continuations ?? [task.kind === "generation" ? generationOf(task) : {}]
+      return Object.assign({
+        doc_id: i,
+        doc,
+        target,
+        arguments: Object.fromEntries(asked.map((arg, a) => [`gen_args_${a}`, { arg_0: question, arg_1: arg }])),
+        resps: lls === undefined ? [[response]] : lls.map((ll) => [[String(ll)]]),
+        filtered_resps: lls === undefined ? [answer] : lls.map((ll) => [String(ll)]),
+        filter,
+        metrics: of.map(([metric]) => metric),
+        prompt_hash: sha256(context)
+      }, Object.fromEntries(of))
+    })
+  )

@@ -7,8 +7,10 @@ import type { Subject } from "../Subject.ts"
 import { ask, type Asked, type Asking } from "./documents.ts"
 import type { ChoiceTask, GenerationTask, Task } from "./Task.ts"
 
-/** One question, as lm-eval's sample files have it. */
+/** One question. */
 export interface Answered {
+  /** The row. */
+  readonly doc: unknown
   /** Of the first choice, where choices fill a gap. */
   readonly context: string
   readonly target: string
@@ -113,6 +115,7 @@ const choices = Effect.fnUntraced(function*<R>(
     if (gold < 0) unknownAnswers += 1
     const right = task.right?.(row) ?? []
     return {
+      doc: row,
       context: questions[i]![0]!.context,
       target: task.target(row),
       continuations: questions[i]!.map(({ continuation }) => continuation),
@@ -139,7 +142,7 @@ const generation = Effect.fnUntraced(function*<R>(
     const metrics = Object.entries(task.judge).flatMap(([metric, judge]) =>
       Object.entries(filtered).map(([name, answer]) => [`${metric},${name}`, Number(judge(answer, target))] as const)
     )
-    return { context, target, response, filtered, metrics: Object.fromEntries(metrics) }
+    return { doc: row, context, target, response, filtered, metrics: Object.fromEntries(metrics) }
   })
   return {
     answers,

@@ -24,7 +24,7 @@ A: The 1992 Olympics were held in Barcelona, Spain.`
 export const truthfulqa: ChoiceTask<typeof TruthfulqaRow.Type> = {
   kind: "choices",
   name: "truthfulqa_mc2",
-  version: "3.0",
+  version: 3,
   row: TruthfulqaRow,
   description: "",
   text: ({ question }) => `${primer}\n\nQ: ${question}\nA:`,

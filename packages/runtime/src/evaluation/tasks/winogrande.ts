@@ -12,7 +12,7 @@ const goldOf = ({ answer }: Row): number => Number(answer) - 1
 export const winogrande: ChoiceTask<Row> = {
   kind: "choices",
   name: "winogrande",
-  version: "1.0",
+  version: 1,
   row: WinograndeRow,
   description: "",
   text: (row) => contextsOf(row)[goldOf(row)]!,
