@@ -35,7 +35,7 @@ const headed = (column: ScoreColumn, present: ReadonlySet<string>): ScoreColumn 
 
 /** Shown as an interval beside another number, or as a fact about the data. */
 const elsewhere =
-  /(Low|High|Stderr|Pairs|Questions|Rows|Cut|Unknown|Contaminated|Ties|Unparsable|Judged)$|^(shorterWins|longerChosen)$/
+  /(Low|High|Stderr|Pairs|Questions|Rows|Cut|Unknown|HandWritten|Contaminated|Ties|Unparsable|Judged)$|^(shorterWins|longerChosen)$/
 
 /** Runs, and models that none of them trained. */
 const scoredOf = ({ models = [], runs }: ReportData) => [...models, ...runs]
@@ -47,6 +47,8 @@ export interface Asked {
   readonly rows: number
   readonly cut: number
   readonly unknown: number
+  /** Rows that are not the benchmark's own. */
+  readonly handWritten: number
   /** The most that any of the models was trained on. */
   readonly contaminated: number
 }
@@ -63,17 +65,25 @@ export const askedOf = (data: ReportData): ReadonlyArray<Asked> => {
     const contaminated = Math.max(
       ...[data.start, ...scoredOf(data)].map((one) => one?.scores?.[`${word}Contaminated`] ?? 0)
     )
-    return { word, questions: of("Questions"), rows: of("Rows"), cut: of("Cut"), unknown: of("Unknown"), contaminated }
+    return {
+      word,
+      questions: of("Questions"),
+      rows: of("Rows"),
+      cut: of("Cut"),
+      unknown: of("Unknown"),
+      handWritten: of("HandWritten"),
+      contaminated
+    }
   })
 }
 
-/** `mmluPro 200/12,032` where not all its questions were asked. */
+/** `mmluPro 200/12,032` where not all its questions were asked; `mmluPro*` where they are not its own. */
 const limited = (name: string, asked: ReadonlyArray<Asked>): string => {
   // `mmlu` begins `mmluPro`.
   const [of] = asked.filter(({ word }) => name.startsWith(word)).toSorted((a, b) => b.word.length - a.word.length)
-  return of === undefined || of.questions === of.rows
-    ? name
-    : `${name} ${grouped(of.questions)}/${grouped(of.rows)}`
+  if (of === undefined) return name
+  const marked = of.handWritten > 0 ? `${name}*` : name
+  return of.questions === of.rows ? marked : `${marked} ${grouped(of.questions)}/${grouped(of.rows)}`
 }
 
 /** Columns that a run has, the known ones first; the start's where no run has any. */

@@ -13,10 +13,12 @@ export const sizeOf = ({ name, parameters }: ReportData["model"]): string =>
     parameters < large ? ": small numbers, not a claim about large models" : ""
   }`
 
-/** Benchmarks that met something: contexts that did not fit, answers that no choice matches, questions seen in training. */
+/** Benchmarks that met something: rows of another hand, contexts that did not fit, answers that no choice matches, questions seen in training. */
 export const benchmarksOf = (data: ReportData): string => {
-  const sentences: Array<string> = []
-  for (const { contaminated, cut, questions, rows, unknown, word } of askedOf(data)) {
+  const asked = askedOf(data)
+  const byHand = asked.filter(({ handWritten }) => handWritten > 0).map(({ word }) => word)
+  const sentences = byHand.length === 0 ? [] : [`* ${list(byHand)}: hand-written rows, not the benchmark's own.`]
+  for (const { contaminated, cut, questions, rows, unknown, word } of asked) {
     const met = [
       cut === 0 ? "" : `${count(cut, "context")} cut on the left to fit the window`,
       unknown === 0 ? "" : `${count(unknown, "right answer")} not among the choices, counted as wrong`

@@ -2,7 +2,7 @@
 // way; as wide as the terminal, at most 100 columns. Loads no plots.
 import { list } from "./format.ts"
 import type { ReportData, Run } from "./ReportData.ts"
-import { scoreColumns } from "./scoreColumns.ts"
+import { askedOf, scoreColumns } from "./scoreColumns.ts"
 import { arrange } from "./series.ts"
 import { accuracyChanges, benchmarksOf, pairsOf, shorterWins, sizeOf, tuningOf, winRatesOf } from "./statements.ts"
 
@@ -103,9 +103,14 @@ const columnsOf = (data: ReportData, rows: ReadonlyArray<Row>): ReadonlyArray<Co
   ]
 }
 
-/** The first by rank that fit; a change never without what it is a change of. */
-const fitting = (columns: ReadonlyArray<Column>, most: number): ReadonlyArray<Column> => {
-  const place = ({ name }: Column): number => (rank.includes(name) ? rank.indexOf(name) : rank.length)
+/** The first by rank that fit, a benchmark's first number before others; a change never without what it is a change of. */
+const fitting = (
+  columns: ReadonlyArray<Column>,
+  benchmarks: ReadonlySet<string>,
+  most: number
+): ReadonlyArray<Column> => {
+  const place = ({ name }: Column): number =>
+    rank.includes(name) ? rank.indexOf(name) : benchmarks.has(name) ? rank.length : rank.length + 1
   const kept = new Set<string>()
   let room = most
   for (const column of columns.toSorted((a, b) => place(a) - place(b))) {
@@ -135,7 +140,7 @@ export const renderTable = (collected: ReportData, room = widest): string => {
   const names: Column = { name: "label", head: "", cells: rows.map(({ label }) => cut(label, most)) }
 
   const columns = columnsOf(data, rows)
-  const shown = fitting(columns, width - widthOf(names))
+  const shown = fitting(columns, new Set(askedOf(data).map(({ word }) => word)), width - widthOf(names))
   const line = (of: (column: Column) => string): string =>
     [of(names).padEnd(widthOf(names)), ...shown.map((column) => of(column).padStart(widthOf(column)))]
       .join(" ".repeat(gap)).trimEnd()

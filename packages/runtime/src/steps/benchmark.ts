@@ -10,6 +10,7 @@ import { loadTokenizer } from "../data/tokenizer.ts"
 import { type Asking, questionsOf } from "../evaluation/tasks/documents.ts"
 import { resultsOf, samplesOf } from "../evaluation/tasks/results.ts"
 import { runTask } from "../evaluation/tasks/run.ts"
+import type { Task } from "../evaluation/tasks/Task.ts"
 import { isTask, tasks } from "../evaluation/tasks/tasks.ts"
 import { loadedArchitecture } from "../model/families.ts"
 import { loadModel } from "../model/load.ts"
@@ -23,6 +24,8 @@ const Parameters = Schema.Struct({
   numbers: Schema.Record(Schema.String, Schema.String),
   first: Schema.optionalKey(Schema.Int),
   shots: Schema.optionalKey(Schema.Int),
+  maxTokens: Schema.optionalKey(Schema.Int),
+  handWritten: Schema.optionalKey(Schema.Boolean),
   chatTemplate: Schema.optionalKey(Schema.Literals(["turns", "oneTurn"]))
 })
 
@@ -54,9 +57,9 @@ const rowsOf = Effect.fnUntraced(function*<R>(job: Job, name: string, row: Schem
 export const benchmark: Implementation = {
   computes: true,
   run: Effect.fn("benchmark")(function*(job) {
-    const { numbers: names, task: name, ...options } = parametersOf(job, Parameters)
+    const { handWritten = false, maxTokens, numbers: names, task: name, ...options } = parametersOf(job, Parameters)
     if (!isTask(name)) return yield* Effect.die(new Error(`${job.label}: there is no task "${name}"`))
-    const task = tasks[name]
+    const task = { ...tasks[name], ...(maxTokens === undefined ? {} : { maxTokens }) } as Task
     const rows = yield* rowsOf(job, "data", task.row)
     const { numerics, open } = yield* Engine
     const progress = yield* Progress
@@ -97,7 +100,8 @@ export const benchmark: Implementation = {
         [`${word}Questions`]: total,
         [`${word}Rows`]: there,
         [`${word}Cut`]: result.events.truncated,
-        [`${word}Unknown`]: result.events.unknownAnswers
+        [`${word}Unknown`]: result.events.unknownAnswers,
+        [`${word}HandWritten`]: handWritten ? there : 0
       },
       files: {
         "results.json": json(resultsOf(task, result, there, options)),

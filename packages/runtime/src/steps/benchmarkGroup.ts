@@ -27,7 +27,9 @@ export const benchmarkGroup: Implementation = {
       kind: "Scores",
       meta: {
         ...named(numbers, results.results[task]!),
-        ...Object.fromEntries(["Questions", "Rows", "Cut", "Unknown"].map((name) => [word + name, sum(name)]))
+        ...Object.fromEntries(
+          ["Questions", "Rows", "Cut", "Unknown", "HandWritten"].map((name) => [word + name, sum(name)])
+        )
       },
       files: { "results.json": json(results) }
     }

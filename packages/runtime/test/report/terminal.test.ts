@@ -57,6 +57,16 @@ describe("the table in the terminal", () => {
     expect(text.replaceAll("\n", " ")).toContain("In the report only: xxxx")
   })
 
+  it("marks rows that are not a benchmark's own, and keeps the first number of each before others", () => {
+    const arc = { arcChallenge: 0.25, arcChallengeAcc: 0.5, arcChallengeQuestions: 8, arcChallengeRows: 8 }
+    const scores = { ...arc, arcChallengeHandWritten: 8, musr: 0.5, musrQuestions: 2, musrRows: 2, musrHandWritten: 0 }
+    const data: ReportData = { ...noStart, runs: [], models: [{ label: "base", scores }] }
+    expect(renderTable(data).split("\n")[0]).toBe("      arcChallenge*  arcChallengeAcc*   musr")
+    const narrow = renderTable(data, 40)
+    expect(narrow.split("\n")[0]).toBe("      arcChallenge*   musr")
+    expect(narrow.replaceAll("\n", " ")).toContain("* arcChallenge: hand-written rows, not the benchmark's own.")
+  })
+
   it("says what win rates leave out", () => {
     const scores = { winRate: 0.5, winRateTies: 1, winRateUnparsable: 2, winRateJudged: 9 }
     expect(renderTable({ ...noStart, runs: [], models: [{ label: "base", scores }] })).toContain(
