@@ -8,7 +8,6 @@ import {
   Model,
   normalise,
   parts,
-  split,
   study,
   tokenise,
   train
@@ -30,7 +29,7 @@ const axes = grid({
 // The paper's: a 7B model, all questions.
 const large = Model.hub("HuggingFaceH4/mistral-7b-sft-beta")
 const chats = normalise.ultrafeedback(Dataset.hub("HuggingFaceH4/ultrafeedback_binarized", { split: "train_prefs" }))
-const preferences = tokenise(split(chats, { test: 0.02 }).train, large, { maxLength: 2048 })
+const preferences = tokenise(chats, large, { maxLength: 2048 })
 const questions = [mmluPro.hub(), bbh.hub(), musr.hub(), mathHard.hub(), gsm8k.hub(), arcChallenge.hub()] as const
 export const paperStart = evaluate(large, questions)
 export const paper = study(

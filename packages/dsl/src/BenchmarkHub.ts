@@ -8,41 +8,34 @@ import type { Step } from "./Step.ts"
 
 export interface Place {
   readonly id: string
-  /** Its config. */
-  readonly dir?: string
+  readonly config?: string
   readonly split: string
   /** The split of worked examples, where they are taken from rows. */
   readonly shots?: string
-  /** Of a repository whose files are not called after their split. */
-  readonly files?: string
 }
 
 /** Subsets are called otherwise in the repository. */
-const mathDirs: { readonly [S in typeof mathSubsets[number]]?: string } = {
+const mathConfigs: { readonly [S in typeof mathSubsets[number]]?: string } = {
   counting_and_prob: "counting_and_probability",
   num_theory: "number_theory"
 }
 
 export const places = {
   mmluPro: { id: "TIGER-Lab/MMLU-Pro", split: "test", shots: "validation" },
-  bbh: (dir: typeof bbhSubsets[number]) => ({ id: "SaylorTwift/bbh", dir, split: "test" }),
-  musr: (split: typeof musrSubsets[number]) => ({
-    id: "TAUR-Lab/MuSR",
-    split,
-    files: split === "murder_mysteries" ? "murder_mystery.csv" : `${split}.csv`
-  }),
+  bbh: (config: typeof bbhSubsets[number]) => ({ id: "SaylorTwift/bbh", config, split: "test" }),
+  musr: (split: typeof musrSubsets[number]) => ({ id: "TAUR-Lab/MuSR", split }),
   mathHard: (subset: typeof mathSubsets[number]) => ({
     id: "DigitalLearningGmbH/MATH-lighteval",
-    dir: mathDirs[subset] ?? subset,
+    config: mathConfigs[subset] ?? subset,
     split: "test"
   }),
-  gsm8k: { id: "openai/gsm8k", dir: "main", split: "test", shots: "train" },
-  gsm8kCot: { id: "openai/gsm8k", dir: "main", split: "test" },
-  arcChallenge: { id: "allenai/ai2_arc", dir: "ARC-Challenge", split: "test", shots: "train" },
+  gsm8k: { id: "openai/gsm8k", config: "main", split: "test", shots: "train" },
+  gsm8kCot: { id: "openai/gsm8k", config: "main", split: "test" },
+  arcChallenge: { id: "allenai/ai2_arc", config: "ARC-Challenge", split: "test", shots: "train" },
   hellaswag: { id: "Rowan/hellaswag", split: "validation", shots: "train" },
-  winogrande: { id: "allenai/winogrande", dir: "winogrande_xl", split: "validation", shots: "train" },
-  truthfulqa: { id: "truthfulqa/truthful_qa", dir: "multiple_choice", split: "validation" },
-  mmlu: (dir: typeof mmluSubsets[number]) => ({ id: "cais/mmlu", dir, split: "test", shots: "dev" })
+  winogrande: { id: "allenai/winogrande", config: "winogrande_xl", split: "validation", shots: "train" },
+  truthfulqa: { id: "truthfulqa/truthful_qa", config: "multiple_choice", split: "validation" },
+  mmlu: (config: typeof mmluSubsets[number]) => ({ id: "cais/mmlu", config, split: "test", shots: "dev" })
 } satisfies Record<string, Place | ((subset: never) => Place)>
 
 type FromHub<R> = Step<Rows<R>, HubError | DataError>

@@ -1,6 +1,7 @@
 // The pipelines that name real data and models of the Hub, unedited, against a Hub that serves small ones of the same kinds:
 // planned offline from a lock, killed on the way, and run to the end. `bench/kills.ts` kills at many more moments.
 import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { filesOf, sha256 } from "../hub/fakeHub.ts"
 import { document } from "./command.ts"
@@ -107,4 +108,40 @@ describe("pipelines of the Hub", () => {
       await scene.close()
     }
   }, 180_000)
+
+  it(
+    "paper-benchmarks finds every benchmark where the Hub has it, survives kill -9 between questions, and ends",
+    async () => {
+      const { close, environment, fake, file, place } = await hubScene("paper-benchmarks")
+      // The start's row and one objective's; the others differ in the objective alone.
+      const only = ["--only", "paperStart", "--only", "paper/dpo"]
+      try {
+        const locked = await place.run("lock", file)
+        assert.strictEqual(locked.code, 0, locked.stderr)
+        const running = place.start("run", file, ...only)
+        await running.said("\"unit\":\"question\"")
+        running.child.kill("SIGKILL")
+        await running.ended
+        const { results } = document(await place.run("run", file, ...only, "--json"))
+        assert.lengthOf(results, 2)
+        for (const { label, metrics } of results) {
+          // One file for every subset: the snark's answers are no answer of some tasks.
+          assert.deepInclude(metrics, { arcChallengeQuestions: 25, bbhQuestions: 48, gsm8kQuestions: 6 }, label)
+          assert.deepInclude(metrics, { mathHardQuestions: 7, mmluProQuestions: 5, musrQuestions: 3 }, label)
+          assert.isAbove(metrics["arcChallenge"]! + metrics["mmluPro"]! + metrics["musr"]! + metrics["bbh"]!, 0, label)
+        }
+        // Files of equal bytes are fetched once.
+        const lock = fs.readFileSync(path.join(place.directory, "penchant.lock"), "utf8")
+        assert.isTrue(lock.includes("murder_mystery.csv") && lock.includes("number_theory/test-00000-of-00001.parquet"))
+        const never = /\.bin$|train_sft|all\.csv|socratic|ARC-Easy|dyck|algebra\/train|^data\/train-/
+        assert.isFalse(fake.asked.some(({ path }) => never.test(path)), "only what is named is fetched")
+        environment["HF_HUB_OFFLINE"] = "1"
+        const again = await place.run("run", file, "--json", ...only)
+        assert.isTrue(document(again).steps.every(({ verdict }) => verdict === "hit"))
+      } finally {
+        await close()
+      }
+    },
+    180_000
+  )
 })

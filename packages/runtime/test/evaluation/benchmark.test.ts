@@ -1,10 +1,12 @@
 // Benchmarks as metrics: what a pipeline says of them, against what lm-eval answered for the same questions.
 import { assert, describe, it } from "@effect/vitest"
-import { benchmark } from "@penchant/dsl/Benchmark"
+import { benchmark, type TaskName } from "@penchant/dsl/Benchmark"
 import { Dataset } from "@penchant/dsl/Dataset"
 import { evaluate } from "@penchant/dsl/Evaluation"
 import { sha256 } from "@penchant/dsl/Identity"
 import { Model } from "@penchant/dsl/Model"
+import { parseReference } from "@penchant/dsl/Reference"
+import type { AnyStep } from "@penchant/dsl/Step"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -114,6 +116,32 @@ describe("benchmarks in a pipeline", () => {
       assert.strictEqual(failed._tag, "BadRow")
       assert.include(failed.message, `${file}, row 1, field "answer"`)
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(layer("reference"), Progress.silent))))
+})
+
+describe("rows of the Hub", () => {
+  it("are those that lm-eval 0.4.13 reads: repository, config, split, and the split of worked examples", () => {
+    const expected = readJson(new URL("lm-eval/datasets.json", references))
+    const metrics = Object.values(benchmark).map((word) => word.hub())
+    const steps = metrics.flatMap((metric) => {
+      const step: AnyStep = metric.on(base as never)
+      return step.kind === "benchmark" ? [step] : Object.values(step.inputs)
+    })
+    assert.deepStrictEqual(
+      steps.map(({ parameters }) => (parameters as { readonly task: string }).task).toSorted(),
+      Object.keys(tasks).toSorted()
+    )
+    for (const { inputs, parameters } of steps) {
+      const { task } = parameters as { readonly task: TaskName }
+      const read = (name: string) => parseReference(inputs[name]!.sources["hub"]!)!
+      const { config: named, repo, split } = read("data")
+      const [id, config, asked, shots] = expected[task]
+      assert.deepStrictEqual([repo, named ?? null, split], [`datasets/${id}`, config, asked], task)
+      const { count, fixed } = tasks[task].shots
+      const drawn = fixed === undefined && count > 0
+      assert.strictEqual(inputs["shotData"] !== undefined, drawn, task)
+      if (drawn) assert.deepStrictEqual(read("shotData"), { ...read("data"), split: shots }, task)
+    }
+  })
 })
 
 describe("a group", () => {
