@@ -48,7 +48,7 @@ const normalise = async (file: string): Promise<void> => {
   const rows = path.join(folder, "rows.jsonl")
   await writeLines(rows, rowBatches([file], HhRow, signal), ({ row }) => JSON.stringify(row))
   const read = performance.now()
-  const { take } = normaliserOf("hh")
+  const { close, finish, take } = normaliserOf("hh")
   const count = await writeLines(
     path.join(folder, "pairs.jsonl"),
     async function*() {
@@ -58,6 +58,8 @@ const normalise = async (file: string): Promise<void> => {
     }(),
     exampleLine
   )
+  finish()
+  close()
   const end = performance.now()
   const usage = process.resourceUsage()
   console.log(JSON.stringify({

@@ -1,6 +1,7 @@
 // Examples that say the same: equal texts once case, Unicode form and white space are evened out.
 import { answersOf, type Content, type Example } from "@penchant/dsl/Pair"
-import { unit } from "./digests.ts"
+import { repeats } from "./repeats.ts"
+import { pairBatches } from "./rowsFile.ts"
 
 /** What two examples must share to be the same. */
 export type Sameness = "pair" | "prompt"
@@ -13,23 +14,26 @@ const spoken = (content: Content): string =>
     ? evened(content)
     : JSON.stringify(content.map((message) => ({ ...message, content: evened(message.content) })))
 
-/** A number that examples share exactly when they say the same (but for one chance in 1e4 at a million examples). */
-export const sameness = (by: Sameness) => (example: Example): number =>
-  unit(
-    JSON.stringify([
-      spoken(example.prompt),
-      ...(by === "prompt" ? [] : answersOf(example).map(([, answer]) => spoken(answer)))
-    ])
-  )
+/** A text that examples share exactly when they say the same. */
+export const sameness = (by: Sameness) => (example: Example): string =>
+  JSON.stringify([
+    spoken(example.prompt),
+    ...(by === "prompt" ? [] : answersOf(example).map(([, answer]) => spoken(answer)))
+  ])
 
-/** Index of each example that repeats an earlier one -> index of the first. */
-export const duplicates = (keys: Float64Array): ReadonlyMap<number, number> => {
-  const first = new Map<number, number>()
-  const repeats = new Map<number, number>()
-  for (const [index, key] of keys.entries()) {
-    const before = first.get(key)
-    if (before === undefined) first.set(key, index)
-    else repeats.set(index, before)
+/** How many examples a file holds, and of each that repeats an earlier one its number -> the first's. */
+export const duplicates = async (
+  file: string,
+  by: Sameness,
+  signal: AbortSignal
+): Promise<{ readonly of: number; readonly firstOf: ReadonlyMap<number, number> }> => {
+  const textOf = sameness(by)
+  const texts = repeats()
+  try {
+    let of = 0
+    for await (const batch of pairBatches(file, signal)) for (const example of batch) texts.add(of++, textOf(example))
+    return { of, firstOf: new Map(texts.finish().map(({ first, index }) => [index, first])) }
+  } finally {
+    texts.close()
   }
-  return repeats
 }

@@ -2,7 +2,7 @@
 // Rows that lack a field are errors; rows that are well formed but useless are dropped and counted, or errors if asked.
 import { BadRow } from "@penchant/dsl/Errors"
 import { answersOf, type Content, type Example, type Message } from "@penchant/dsl/Pair"
-import { type Digests, digests } from "./digests.ts"
+import { repeats } from "./repeats.ts"
 import type { Row } from "./rows.ts"
 
 /** Why a row is of no use. */
@@ -60,17 +60,20 @@ const uselessBy = ({ example, reason }: Parted): Useless | undefined => {
   return contentKey(example.chosen) === contentKey(example.rejected) ? "chosen equals rejected" : undefined
 }
 
-const seenIn = (seen: Digests, key: string): boolean => {
-  const before = seen.size
-  seen.add(key)
-  return seen.size === before
+export interface Normaliser {
+  /** The example of a row, undefined when it is dropped. Throws `BadRow`. */
+  readonly take: (row: Row) => Example | undefined
+  /** What was dropped and is odd about all rows taken; nothing can be taken afterwards. */
+  readonly finish: () => Report
+  /** Gives back what it holds outside of memory. */
+  readonly close: () => void
 }
 
-/** Takes rows apart one by one, drops the useless and notes the odd. Both functions throw `BadRow`. */
-export const normaliser = (part: Part, { file = "rows", onBadRow = "drop" }: NormaliseOptions) => {
+/** Takes rows apart one by one, drops the useless and notes the odd. All functions throw `StoreError` besides. */
+export const normaliser = (part: Part, { file = "rows", onBadRow = "drop" }: NormaliseOptions): Normaliser => {
   const dropped: Partial<Record<Useless, Array<string>>> = {}
   const noted: Partial<Record<Odd, Array<string>>> = {}
-  const [prompts, wholes] = [digests(), digests()]
+  const [prompts, wholes] = [repeats(), repeats()]
   const take = (row: Row): Example | undefined => {
     const parted = part(row)
     const { example } = parted
@@ -85,13 +88,23 @@ export const normaliser = (part: Part, { file = "rows", onBadRow = "drop" }: Nor
     }
     const prompt = contentKey(example.prompt)
     if (isBlank(example.prompt)) note("prompt is blank")
-    if (seenIn(prompts, prompt)) note("prompt seen before")
+    // Ids are numbers of rows.
+    prompts.add(Number(row.id), prompt)
     const answers = answersOf(example).map(([, answer]) => contentKey(answer))
-    if (seenIn(wholes, `${prompt}${answers.join("")}`)) note("pair seen before")
+    wholes.add(Number(row.id), `${prompt}${answers.join("")}`)
     return example
   }
-  const report: Report = { dropped, noted }
-  return { take, report }
+  const finish = (): Report => {
+    const seenBefore = ([["prompt seen before", prompts], ["pair seen before", wholes]] as const)
+      .map(([odd, texts]) => [odd, texts.finish().map(({ index }) => String(index))] as const)
+      .filter(([, rows]) => rows.length > 0)
+    return { dropped, noted: { ...noted, ...Object.fromEntries(seenBefore) } }
+  }
+  const close = (): void => {
+    prompts.close()
+    wholes.close()
+  }
+  return { take, finish, close }
 }
 
 /** Roles in order: an optional system turn, then user and assistant in turn. Conversations with tools are not judged. */

@@ -3,7 +3,15 @@ import { BadRow } from "@penchant/dsl/Errors"
 import type { Format } from "@penchant/dsl/Normalise"
 import type { Example } from "@penchant/dsl/Pair"
 import * as Result from "effect/Result"
-import { type Fields, fieldsOf, type NormaliseOptions, normaliser, type Part, type Report } from "./normalised.ts"
+import {
+  type Fields,
+  fieldsOf,
+  type NormaliseOptions,
+  type Normaliser,
+  normaliser,
+  type Part,
+  type Report
+} from "./normalised.ts"
 import { hhPart } from "./normaliseHh.ts"
 import { implicitPart } from "./normaliseImplicit.ts"
 import { plainPart } from "./normalisePlain.ts"
@@ -29,7 +37,7 @@ export interface FormatOptions extends NormaliseOptions {
 }
 
 /** Takes rows of a format apart, one by one. */
-export const normaliserOf = (format: Format, { columns = [], ...options }: FormatOptions = {}) =>
+export const normaliserOf = (format: Format, { columns = [], ...options }: FormatOptions = {}): Normaliser =>
   normaliser(parts[format](fieldsOf(options.file ?? "rows"), columns), options)
 
 export interface Normalised extends Report {
@@ -42,9 +50,15 @@ export const normalise = (
   rows: ReadonlyArray<Row>,
   options?: FormatOptions
 ): Result.Result<Normalised, BadRow> => {
-  const { report, take } = normaliserOf(format, options)
+  const { close, finish, take } = normaliserOf(format, options)
   return Result.try({
-    try: () => ({ pairs: rows.map(take).filter((example) => example !== undefined), ...report }),
+    try: () => {
+      try {
+        return { pairs: rows.map(take).filter((example) => example !== undefined), ...finish() }
+      } finally {
+        close()
+      }
+    },
     catch: (error) => {
       if (error instanceof BadRow) return error
       throw error

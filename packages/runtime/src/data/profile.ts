@@ -6,9 +6,10 @@ import { answersOf, type Content, type Example } from "@penchant/dsl/Pair"
 import { languageOf } from "./language.ts"
 import type { Report } from "./normalised.ts"
 import { normaliserOf } from "./normalisers.ts"
-import { type Quantiles, quantiles } from "./quantiles.ts"
+import type { Quantiles } from "./quantiles.ts"
 import { recognise } from "./recognise.ts"
 import { type Row, rowBatches } from "./rows.ts"
+import { type Tally, tally } from "./tally.ts"
 
 export interface Finding {
   readonly what: string
@@ -47,20 +48,18 @@ const textOf = (content: Content): string =>
 const bins = 40
 
 /** Counts in bins up to the 99th percentile; what is longer is in the last. */
-const histogram = (numbers: ReadonlyArray<number>, { p99 }: Quantiles) => {
-  const bin = Math.max(1, Math.ceil(p99 / bins))
-  const counts = Array.from({ length: bins }, () => 0)
-  for (const value of numbers) counts[Math.min(bins - 1, Math.floor(value / bin))]! += 1
-  return { bin, counts }
+const histogram = ({ histogram, quantiles }: Tally) => {
+  const bin = Math.max(1, Math.ceil(quantiles().p99 / bins))
+  return { bin, counts: histogram(bin, bins) }
 }
 
-const push = (lists: Record<string, Array<number>>, name: string, value: number): void =>
-  void (lists[name] ??= []).push(value)
+const push = (tallies: Record<string, Tally>, name: string, value: number): void =>
+  (tallies[name] ??= tally()).add(value)
 
 /** Everything that is learnt of one example after the other. */
 const collector = () => {
-  const lengths: Record<string, Array<number>> = {}
-  const columns: Record<string, Array<number>> = {}
+  const lengths: Record<string, Tally> = {}
+  const columns: Record<string, Tally> = {}
   const turns: Record<string, number> = {}
   const languages: Record<string, Record<string, number>> = {}
   const otherLanguage: Array<string> = []
@@ -100,15 +99,15 @@ const collector = () => {
     }
     for (const [name, value] of Object.entries(values)) push(columns, name, value)
   }
-  const of = (lists: Readonly<Record<string, ReadonlyArray<number>>>): Record<string, Quantiles> =>
-    Object.fromEntries(Object.entries(lists).map(([name, list]) => [name, quantiles(list)]))
+  const of = (tallies: Readonly<Record<string, Tally>>): Record<string, Quantiles> =>
+    Object.fromEntries(Object.entries(tallies).map(([name, { quantiles }]) => [name, quantiles()]))
   return {
     see,
     finish: () => ({
       pairs,
       lengths: of(lengths),
       histograms: Object.fromEntries(
-        Object.entries(lengths).map(([part, list]) => [part, histogram(list, quantiles(list))])
+        Object.entries(lengths).map(([part, counted]) => [part, histogram(counted)])
       ),
       chosenLonger: lengths["chosen"] === undefined ? undefined : longer / pairs,
       turns,
@@ -152,14 +151,18 @@ export const profileOf = async (
     }
     return normaliserOf(format, { file: name })
   }
-  for await (const batch of rowBatches(files, undefined, signal)) {
-    for (const row of batch) {
-      normaliser ??= start(row)
-      rows += 1
-      const example = normaliser.take(row)
-      if (example !== undefined) see(example)
+  try {
+    for await (const batch of rowBatches(files, undefined, signal)) {
+      for (const row of batch) {
+        normaliser ??= start(row)
+        rows += 1
+        const example = normaliser.take(row)
+        if (example !== undefined) see(example)
+      }
     }
+    const { otherLanguage, ...learnt } = finish()
+    return { name, format: format!, rows, ...learnt, findings: findingsOf(normaliser!.finish(), otherLanguage) }
+  } finally {
+    normaliser?.close()
   }
-  const { otherLanguage, ...learnt } = finish()
-  return { name, format: format!, rows, ...learnt, findings: findingsOf(normaliser!.report, otherLanguage) }
 }

@@ -10,11 +10,20 @@ export interface Quantiles {
   readonly max: number
 }
 
-/** Nearest rank, so that every quantile is one of the numbers; all 0 of none. */
-export const quantiles = (numbers: ArrayLike<number>): Quantiles => {
-  const sorted = Float64Array.from(numbers).toSorted()
-  const count = sorted.length
-  const at = (share: number): number => sorted[Math.max(0, Math.ceil(share * count) - 1)] ?? 0
-  const mean = count === 0 ? 0 : sorted.reduce((sum, value) => sum + value, 0) / count
-  return { count, mean, min: sorted[0] ?? 0, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: sorted[count - 1] ?? 0 }
+/** Of numbers in order, each with how often it came. Nearest rank, so that every quantile is one of the numbers; all 0 of none. */
+export const quantilesOf = (counted: ReadonlyArray<readonly [value: number, count: number]>): Quantiles => {
+  let [count, sum] = [0, 0]
+  for (const [value, times] of counted) {
+    count += times
+    sum += value * times
+  }
+  const at = (share: number): number => {
+    let left = Math.max(1, Math.ceil(share * count))
+    return counted.find(([, times]) => (left -= times) <= 0)?.[0] ?? 0
+  }
+  const mean = count === 0 ? 0 : sum / count
+  return { count, mean, min: counted[0]?.[0] ?? 0, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) }
 }
+
+export const quantiles = (numbers: ArrayLike<number>): Quantiles =>
+  quantilesOf(Array.from(Float64Array.from(numbers).toSorted(), (value) => [value, 1] as const))

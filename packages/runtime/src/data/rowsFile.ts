@@ -2,7 +2,7 @@
 import { BadRow, type DataError } from "@penchant/dsl/Errors"
 import { Example } from "@penchant/dsl/Pair"
 import * as Effect from "effect/Effect"
-import { digests } from "./digests.ts"
+import { repeats } from "./repeats.ts"
 import { type Row, rowBatches, typed } from "./rows.ts"
 
 const lines = (values: ReadonlyArray<string>): Uint8Array => Buffer.from(values.map((line) => `${line}\n`).join(""))
@@ -22,16 +22,25 @@ export const exampleLine = (example: Example): string => {
 
 export const encodePairs = (examples: ReadonlyArray<Example>): Uint8Array => lines(examples.map(exampleLine))
 
-/** The examples of a file in batches, each checked, ids unique. Throws `BadFile` and `BadRow`. */
+/** The examples of a file in batches, each checked; that ids are unique is known at the end. Throws what `rowBatches` throws, and `StoreError`. */
 export async function* pairBatches(path: string, signal: AbortSignal): AsyncGenerator<ReadonlyArray<Example>> {
-  const seen = digests()
-  for await (const batch of rowBatches([path], Example, signal)) {
-    yield batch.map(({ id, row }) => {
-      const before = seen.size
-      seen.add(row.id)
-      if (seen.size > before) return row
-      throw new BadRow({ file: path, row: id, field: "id", problem: `"${row.id}" is the id of an earlier pair` })
-    })
+  const ids = repeats()
+  try {
+    for await (const batch of rowBatches([path], Example, signal)) {
+      for (const { id, row } of batch) ids.add(Number(id), row.id)
+      yield batch.map(({ row }) => row)
+    }
+    const [repeat] = ids.finish()
+    if (repeat === undefined) return
+    // Which id that is, for the message.
+    for await (const batch of rowBatches([path], Example, signal)) {
+      const found = batch.find(({ id }) => id === String(repeat.index))
+      if (found === undefined) continue
+      const problem = `"${found.row.id}" is the id of an earlier pair, row ${repeat.first}`
+      throw new BadRow({ file: path, row: found.id, field: "id", problem })
+    }
+  } finally {
+    ids.close()
   }
 }
 

@@ -37,16 +37,16 @@ export const place = (by: SplitBy, seed: number): (example: Example) => number =
   return (example) => unit(`${seed}/${keyOf(example)}`)
 }
 
-/** Indices of the examples, grouped by their place, the groups in the order of places. */
-const groupsOf = (places: Float64Array): ReadonlyArray<ReadonlyArray<number>> => {
-  const groups: Array<Array<number>> = []
-  let before = -1
-  for (const index of Uint32Array.from(places.keys()).toSorted((a, b) => places[a]! - places[b]! || a - b)) {
-    if (places[index] === before) groups.at(-1)!.push(index)
-    else groups.push([index])
-    before = places[index]!
+/** Indices of the examples in the order of their places, and where each group of one place begins in that order. */
+const groupsOf = (places: Float64Array): { readonly order: Uint32Array; readonly starts: Uint32Array } => {
+  const order = Uint32Array.from(places.keys()).sort((a, b) => places[a]! - places[b]! || a - b)
+  const starts = new Uint32Array(places.length + 1)
+  let groups = 0
+  for (let at = 0; at < order.length; at++) {
+    if (at === 0 || places[order[at]!] !== places[order[at - 1]!]) starts[groups++] = at
   }
-  return groups
+  starts[groups] = order.length
+  return { order, starts: starts.subarray(0, groups + 1) }
 }
 
 const refuse = (problem: string, remedy?: string) =>
@@ -95,21 +95,22 @@ export const splitParts = (
   parts: ReadonlyArray<Part>
 ): Result.Result<Int16Array, BadFile> =>
   Result.flatMap(countsOf(places.length, parts), (counts) => {
-    let left = groupsOf(places)
+    const { order, starts } = groupsOf(places)
+    // Groups that no part has yet, in order.
+    let left = Uint32Array.from({ length: starts.length - 1 }, (_, group) => group)
     const rest = counts.indexOf(undefined)
     const partOf = new Int16Array(places.length).fill(rest)
     for (const [part, { name }] of parts.entries()) {
       const count = counts[part]
       if (count === undefined) continue
       let room = count
-      const others: Array<ReadonlyArray<number>> = []
-      for (const group of left) {
-        if (group.length > room) others.push(group)
-        else {
-          for (const index of group) partOf[index] = part
-          room -= group.length
-        }
-      }
+      const others = left.filter((group) => {
+        const [from, to] = [starts[group]!, starts[group + 1]!]
+        if (to - from > room) return true
+        for (const index of order.subarray(from, to)) partOf[index] = part
+        room -= to - from
+        return false
+      })
       if (others.length === left.length) {
         return refuse(
           `part "${name}" asks for ${count}, but every ${by} left has more pairs than that`,

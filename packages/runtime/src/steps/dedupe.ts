@@ -1,8 +1,7 @@
 // The first of all examples that say the same, whatever its case and white space; the others are listed in report.json.
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { duplicates, sameness } from "../data/duplicates.ts"
-import { numbersOf } from "../data/examplesFile.ts"
+import { duplicates } from "../data/duplicates.ts"
 import { typed } from "../data/rows.ts"
 import { pairBatches } from "../data/rowsFile.ts"
 import { examplesFile, keptOf } from "./examples.ts"
@@ -16,8 +15,7 @@ export const dedupe: Implementation = {
   run: Effect.fn("dedupe")(function*(job) {
     const { by } = parametersOf(job, Parameters)
     const file = yield* examplesFile(job, "pairs")
-    const keys = yield* typed((signal) => numbersOf(file, sameness(by), signal))
-    const firstOf = duplicates(keys)
+    const { firstOf, of } = yield* typed((signal) => duplicates(file, by, signal))
     // Ids of what is dropped and of what it repeats.
     const named = new Map<number, string>([...firstOf].flat().map((index) => [index, ""]))
     yield* typed(async (signal) => {
@@ -31,7 +29,7 @@ export const dedupe: Implementation = {
     })
     const repeats = Object.fromEntries([...firstOf].map(([index, first]) => [named.get(index)!, named.get(first)!]))
     return yield* keptOf(job, file, (index) => !firstOf.has(index), () => ({
-      of: keys.length,
+      of,
       dropped: { [`${by} seen before`]: Object.keys(repeats) },
       repeats
     }))

@@ -22,11 +22,11 @@ export const pairs: Implementation = {
     const { format, ...options } = parametersOf(job, Parameters)
     const rows = path.join(yield* folderOf(job, "rows"), "rows.jsonl")
     const from = job.step.inputs["rows"]!
-    const { report, take } = normaliserOf(format, { ...options, file: from.sources["file"] ?? from.title })
+    const { close, finish, take } = normaliserOf(format, { ...options, file: from.sources["file"] ?? from.title })
     const at = path.join(job.scratch, "pairs.jsonl")
     let read = 0
-    const count = yield* typed((signal) =>
-      writeLines(
+    const { count, report } = yield* typed(async (signal) => {
+      const count = await writeLines(
         at,
         async function*() {
           for await (const batch of rowBatches([rows], undefined, signal)) {
@@ -36,7 +36,8 @@ export const pairs: Implementation = {
         }(),
         exampleLine
       )
-    )
+      return { count, report: finish() }
+    }).pipe(Effect.ensuring(Effect.sync(close)))
     return {
       kind: "Pairs",
       meta: { count, dropped: report.dropped },

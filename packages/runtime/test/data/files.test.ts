@@ -70,7 +70,7 @@ describe("rows and pairs", () => {
     const line = JSON.stringify({ id: "x", prompt: "p", chosen: "a", rejected: "b", columns: {} })
     assert.strictEqual(
       await failure(`${line}\n${line}\n`),
-      `/pairs.jsonl, row 1, field "id": "x" is the id of an earlier pair`
+      `/pairs.jsonl, row 1, field "id": "x" is the id of an earlier pair, row 0`
     )
     assert.strictEqual(
       await failure(line.replace(`"rejected":"b",`, "")),
