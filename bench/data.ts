@@ -1,10 +1,14 @@
 // How fast rows become pairs and pairs become tokens, and what that takes in memory.
-//   node bench/data.ts [ROWS]        rows/s and peak memory of reading and normalising 10,000 and ROWS (1,000,000) rows
+//   node bench/data.ts [--python PYTHON] [--rows 10000,100000,1000000] [--out bench/results/data.json]
+//       rows/s and peak memory of reading and normalising, deduplicating and profiling; with a Python that has `datasets`, of its
+//       map of the same file too (bench/data-peer.py), the two in turn
 //   node bench/data.ts tokens DIR    tokens/s of the tokenizer in DIR, here and by worker threads
-//   bench/data-peer.py FILE          the same map by Python's `datasets`, on the file that the first call leaves
 import { HhRow } from "@penchant/dsl/Dataset"
+import { duplicates } from "@penchant/runtime/data/duplicates"
+import { linesKept } from "@penchant/runtime/data/examplesFile"
 import { writeLines } from "@penchant/runtime/data/linesFile"
 import { normaliserOf } from "@penchant/runtime/data/normalisers"
+import { profileOf } from "@penchant/runtime/data/profile"
 import { rowBatches } from "@penchant/runtime/data/rows"
 import { exampleLine } from "@penchant/runtime/data/rowsFile"
 import { tokeniseFile } from "@penchant/runtime/data/tokeniseFile"
@@ -15,6 +19,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
 import { gunzipSync } from "node:zlib"
 
 const self = fileURLToPath(import.meta.url)
@@ -41,18 +46,17 @@ const rowsFile = (count: number): string => {
   return file
 }
 
+const { signal } = new AbortController()
+const at = (name: string): string => path.join(folder, name)
+
 /** Reads, checks, normalises and writes, as the steps `rows` and `pairs` do, in this process. */
 const normalise = async (file: string): Promise<void> => {
-  const { signal } = new AbortController()
-  const start = performance.now()
-  const rows = path.join(folder, "rows.jsonl")
-  await writeLines(rows, rowBatches([file], HhRow, signal), ({ row }) => JSON.stringify(row))
-  const read = performance.now()
+  await writeLines(at("rows.jsonl"), rowBatches([file], HhRow, signal), ({ row }) => JSON.stringify(row))
   const { close, finish, take } = normaliserOf("hh")
-  const count = await writeLines(
-    path.join(folder, "pairs.jsonl"),
+  await writeLines(
+    at("pairs.jsonl"),
     async function*() {
-      for await (const batch of rowBatches([rows], undefined, signal)) {
+      for await (const batch of rowBatches([at("rows.jsonl")], undefined, signal)) {
         yield batch.map(take).filter((example) => example !== undefined)
       }
     }(),
@@ -60,15 +64,80 @@ const normalise = async (file: string): Promise<void> => {
   )
   finish()
   close()
-  const end = performance.now()
-  const usage = process.resourceUsage()
-  console.log(JSON.stringify({
-    pairs: count,
-    seconds: { rows: (read - start) / 1000, pairs: (end - read) / 1000 },
-    rowsPerSecond: Math.round(count / (end - start) * 1000),
-    rowsPerCpuSecond: Math.round(count / ((usage.userCPUTime + usage.systemCPUTime) / 1e6)),
-    peakMB: Math.round(usage.maxRSS / 1024)
-  }))
+}
+
+/** What is done with a file of rows, or with the pairs that normalising it left. */
+const works: Readonly<Record<string, (file: string) => Promise<unknown>>> = {
+  normalise,
+  dedupe: async () => {
+    const { firstOf } = await duplicates(at("pairs.jsonl"), "pair", signal)
+    const kept = linesKept(at("pairs.jsonl"), (index) => !firstOf.has(index), signal)
+    await writeLines(at("kept.jsonl"), kept, (line) => line)
+  },
+  inspect: (file) => profileOf(file, [file], "hh", signal)
+}
+
+/** What the work needs, without the room that Node leaves its collector on a large machine. */
+const smallHeap = ["--max-old-space-size=48", "--max-semi-space-size=2"]
+
+interface Measured {
+  readonly seconds: number
+  /** User and system, of all threads. */
+  readonly cpuSeconds: number
+  readonly peakMB: number
+}
+
+/** One piece of work, alone in this process. */
+const measure = async (work: string, file: string): Promise<void> => {
+  const start = performance.now()
+  await works[work]!(file)
+  const seconds = (performance.now() - start) / 1000
+  const { maxRSS, systemCPUTime, userCPUTime } = process.resourceUsage()
+  const cpuSeconds = (userCPUTime + systemCPUTime) / 1e6
+  console.log(JSON.stringify({ seconds, cpuSeconds, peakMB: Math.round(maxRSS / 1024) } satisfies Measured))
+}
+
+const compare = (
+  { out, python, rows }: { rows: string; python?: string | undefined; out?: string | undefined }
+): void => {
+  const results: Array<object> = []
+  for (const count of rows.split(",").map(Number)) {
+    const file = rowsFile(count)
+    const said = (work: string, command: string, ...args: ReadonlyArray<string>): void => {
+      const { cpuSeconds, peakMB, seconds } = JSON.parse(execFileSync(command, args).toString()) as Measured
+      const result = {
+        work,
+        rows: count,
+        rowsPerSecond: Math.round(count / seconds),
+        rowsPerCpuSecond: Math.round(count / cpuSeconds),
+        peakMB
+      }
+      results.push(result)
+      console.log(JSON.stringify(result))
+    }
+    for (const work of Object.keys(works)) {
+      said(work, process.execPath, self, "one", work, file)
+      said(`${work}, small heap`, process.execPath, ...smallHeap, self, "one", work, file)
+    }
+    if (python === undefined) continue
+    for (const processes of ["1", "2"]) {
+      const cache = fs.mkdtempSync(path.join(folder, "datasets-"))
+      const peer = fileURLToPath(new URL("data-peer.py", import.meta.url))
+      said(`datasets, load and map, processes: ${processes}`, python, peer, file, cache, processes)
+      fs.rmSync(cache, { recursive: true })
+    }
+  }
+  if (out === undefined) return
+  const machine = {
+    cpu: os.cpus()[0]?.model.trim(),
+    cores: os.availableParallelism(),
+    node: process.version,
+    load: os.loadavg()
+  }
+  fs.writeFileSync(
+    out,
+    `${JSON.stringify({ date: new Date().toISOString().slice(0, 10), machine, results }, null, 1)}\n`
+  )
 }
 
 const tokens = async (directory: string): Promise<void> => {
@@ -89,12 +158,14 @@ const tokens = async (directory: string): Promise<void> => {
   }
 }
 
-const [what, directory] = process.argv.slice(2)
-if (what === "one") await normalise(directory!)
-else if (what === "tokens") await tokens(directory!)
-else {
-  // Each size in a process of its own: peak memory is of the process.
-  for (const count of [10_000, Number(what ?? 1_000_000)]) {
-    console.log(`${count} rows: ${execFileSync(process.execPath, [self, "one", rowsFile(count)]).toString().trim()}`)
+const { positionals: [what, ...args], values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rows: { type: "string", default: "10000,100000,1000000" },
+    python: { type: "string" },
+    out: { type: "string" }
   }
-}
+})
+if (what === "one") await measure(args[0]!, args[1]!)
+else if (what === "tokens") await tokens(args[0]!)
+else compare(values)

@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { previewRows, type PreviewToken } from "../data/preview.ts"
+import { previewRows } from "../data/preview.ts"
 import type { Quantiles } from "../data/quantiles.ts"
 import type { TokeniseReport } from "../data/tokenisePart.ts"
 import { loadTokenizer } from "../data/tokenizer.ts"
@@ -21,6 +21,7 @@ import { layer } from "../Runtime.ts"
 import { fileOf, groupsOf } from "../steps/files.ts"
 import { linkFiles } from "../steps/links.ts"
 import { json, print, printJson, table } from "./output.ts"
+import { legend, paint } from "./paintTokens.ts"
 import { BadPipeline, load } from "./Pipeline.ts"
 import { engine, file, home, runtimeOptions, set } from "./settings.ts"
 
@@ -29,17 +30,13 @@ const rows = Flag.Int("rows").pipe(
   Flag.withDescription("How many pairs of each data set to show")
 )
 
-/**
- * On a terminal the prompt is dim, loss tokens are green and underlined one by one, special ones magenta; elsewhere loss
- * tokens stand between ⟦ and ⟧. Special tokens that decode to nothing are shown as ⏎.
- */
-const paint = (tokens: ReadonlyArray<PreviewToken>, colours: boolean): string =>
-  tokens.map(({ loss, special, text }) => {
-    const shown = special && text === "" ? "⏎" : text
-    if (!colours) return loss ? `⟦${shown}⟧` : text
-    const style = special ? (loss ? "4;35" : "2;35") : loss ? "4;32" : "2"
-    return `\x1b[${style}m${shown}\x1b[0m`
-  }).join("")
+/** `34 of 40 pairs, 9,256 tokens; maxLength 256, truncation leftOfPrompt`. */
+const headline = (meta: object, parameters: object): string =>
+  [meta, parameters].map((of) =>
+    Object.entries(of).map(([name, value]) =>
+      typeof value === "number" ? `${name} ${value.toLocaleString("en")}` : `${name} ${String(value)}`
+    ).join(", ")
+  ).join("; ")
 
 /** What happened to the data set as a whole: lengths, and what was cut or left out. */
 const summary = (lengths: Readonly<Record<string, Quantiles>>, report: TokeniseReport): string => {
@@ -86,12 +83,15 @@ export const preview = Command.make(
         const pipeline = yield* load(flags.file)
         const steps = stepsOf(pipeline.targets.map(({ step }) => step)).filter(({ kind }) => kind === "tokenise")
         if (steps.length === 0) return yield* new BadPipeline({ file: flags.file, problem: "tokenises nothing" })
-        const targets = steps.map((step, i) => ({ label: `${step.title} ${i + 1}`, step }))
+        // By the name it is exported under, else by its title.
+        const labelOf = (step: AnyStep, i: number): string =>
+          pipeline.targets.find((target) => target.step === step)?.label ?? `${step.title} ${i + 1}`
+        const targets = steps.map((step, i) => ({ label: labelOf(step, i), step }))
         const experiment = yield* Experiment
         const { store } = yield* CurrentHome
         const done = yield* orFail(yield* experiment.run(targets))
         const open = (step: AnyStep) => store.open(done.outcomeOf(step)!.artifact!.digest)
-        const shown = yield* Effect.forEach(steps, (step) =>
+        const shown = yield* Effect.forEach(targets, ({ label, step }) =>
           Effect.scoped(Effect.gen(function*() {
             const tokens = yield* open(step)
             const model = yield* open(step.inputs["model"]!)
@@ -99,6 +99,7 @@ export const preview = Command.make(
             const groups = yield* groupsOf(tokens)
             const report = JSON.parse(fs.readFileSync(fileOf(tokens, "report.json"), "utf8")) as TokeniseReport
             return {
+              label,
               title: step.title,
               parameters: step.parameters,
               meta: tokens.meta,
@@ -108,15 +109,17 @@ export const preview = Command.make(
             }
           })))
         if (flags.json) return printJson(shown)
-        for (const { lengths, meta, pairs, parameters, report, title } of shown) {
-          print(`── ${title}: ${JSON.stringify(meta)} ${JSON.stringify(parameters)}`)
+        const colours = process.stdout.isTTY && process.stdout.hasColors()
+        for (const { label, lengths, meta, pairs, parameters, report } of shown) {
+          print(`── ${label}: ${headline(meta as object, parameters as object)}`)
           print(summary(lengths, report))
+          print(`\n${legend(colours)}`)
           for (const { branches, id, prompt } of pairs) {
             print(`\nrow ${id}, prompt of ${prompt.length} tokens`)
-            print(paint(prompt, process.stdout.isTTY))
+            print(paint(prompt, colours))
             for (const { ended, side, tokens } of branches) {
               print(`  ${side}, ${tokens.length} tokens in the loss${ended ? "" : ", cut before its end"}:`)
-              print(paint(tokens, process.stdout.isTTY))
+              print(paint(tokens, colours))
             }
           }
           print("")

@@ -47,8 +47,10 @@ const reading = async <A>(file: string, what: string, run: () => Promise<A>): Pr
     if (error instanceof Error && "code" in error && error.code !== "ERR_ENCODING_INVALID_ENCODED_DATA") {
       throw unreadable(file, error)
     }
-    const problem = error instanceof Error ? error.message : String(error)
-    throw new BadFile({ file, problem: `not a readable Parquet file: ${what}: ${problem}`, remedy: "fetch it again" })
+    // These two are what it slips on, not what it says.
+    const slip = error instanceof TypeError || error instanceof RangeError
+    const problem = slip ? " is damaged" : `: ${error instanceof Error ? error.message : String(error)}`
+    throw new BadFile({ file, problem: `not a readable Parquet file: ${what}${problem}`, remedy: "fetch it again" })
   }
 }
 

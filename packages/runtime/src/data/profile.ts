@@ -1,7 +1,7 @@
 // What a data set of preferences is like, row by row as it passes through: how long its parts are, what languages they
 // are in, and everything about it that a training would stumble over, with the ids of the rows.
 import { BadFile } from "@penchant/dsl/Errors"
-import type { Format } from "@penchant/dsl/Normalise"
+import { type Format, formats } from "@penchant/dsl/Normalise"
 import { answersOf, type Content, type Example } from "@penchant/dsl/Pair"
 import { languageOf } from "./language.ts"
 import type { Report } from "./normalised.ts"
@@ -31,7 +31,7 @@ export interface Profile {
   readonly histograms: Readonly<Record<string, { readonly bin: number; readonly counts: ReadonlyArray<number> }>>
   /** Share of pairs whose chosen answer is the longer one, equal lengths a half; undefined for single answers. */
   readonly chosenLonger: number | undefined
-  /** Turns of the prompt -> pairs; text counts as one. */
+  /** Turns of the prompt -> pairs; text that is no transcript counts as one. */
   readonly turns: Readonly<Record<string, number>>
   readonly withSystem: number
   readonly withTools: number
@@ -44,6 +44,9 @@ export interface Profile {
 
 const textOf = (content: Content): string =>
   typeof content === "string" ? content : content.map((message) => message.content).join("\n")
+
+/** Of a transcript its turns, the last "Assistant:" being none yet; other text counts as one. */
+const turnsOf = (prompt: string): number => Math.max(1, (prompt.match(/\n\n(?:Human|Assistant):/g) ?? []).length - 1)
 
 const bins = 40
 
@@ -79,7 +82,7 @@ const collector = () => {
       for (const { content, role } of prompt) if (role !== "user") speak(`${role} turns of the prompt`, content)
     }
     if (tools !== undefined) withTools += 1
-    const count = typeof prompt === "string" ? 1 : prompt.length
+    const count = typeof prompt === "string" ? turnsOf(prompt) : prompt.length
     turns[count] = (turns[count] ?? 0) + 1
     const asked = speak(
       "prompt",
@@ -146,7 +149,7 @@ export const profileOf = async (
       throw new BadFile({
         file: name,
         problem: `its rows are of no shape that is known (fields: ${fields})`,
-        remedy: "say which with --format"
+        remedy: `say which with --format: ${formats.join(", ")}`
       })
     }
     return normaliserOf(format, { file: name })

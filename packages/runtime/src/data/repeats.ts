@@ -114,7 +114,7 @@ export const repeats = (): Repeats => {
     finish: () => {
       const found: Array<Repeat> = []
       for (const part of parts) resolve(entriesOf(part), found)
-      return found.sort((a, b) => a.index - b.index)
+      return found.toSorted((a, b) => a.index - b.index)
     },
     close: () => {
       if (spilled === undefined) return

@@ -39,7 +39,7 @@ export const place = (by: SplitBy, seed: number): (example: Example) => number =
 
 /** Indices of the examples in the order of their places, and where each group of one place begins in that order. */
 const groupsOf = (places: Float64Array): { readonly order: Uint32Array; readonly starts: Uint32Array } => {
-  const order = Uint32Array.from(places.keys()).sort((a, b) => places[a]! - places[b]! || a - b)
+  const order = Uint32Array.from(places.keys()).toSorted((a, b) => places[a]! - places[b]! || a - b)
   const starts = new Uint32Array(places.length + 1)
   let groups = 0
   for (let at = 0; at < order.length; at++) {

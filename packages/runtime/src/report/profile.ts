@@ -28,7 +28,7 @@ const facts = (profile: Profile): ReadonlyArray<readonly [string, string]> => {
     ["rows", number(rows)],
     ["left for training", `${number(pairs)} (${share(pairs, rows)})`],
     ...(chosenLonger === undefined ? [] : [["chosen is the longer answer", share(chosenLonger, 1)] as const]),
-    ["prompts of several messages", share(several, pairs)],
+    ["prompts of several turns", share(several, pairs)],
     ["with a system turn", share(withSystem, pairs)],
     ["with tools", share(withTools, pairs)]
   ]
@@ -67,8 +67,8 @@ export const profileText = (
       ? "findings: none"
       : `findings\n${
         findings.map((finding) =>
-          `  ${finding.what}: ${number(finding.rows.length)} (${share(finding.rows.length, rows)})${
-            finding.dropped ? ", dropped" : ""
+          `  ${finding.what}: ${number(finding.rows.length)} (${share(finding.rows.length, rows)}), ${
+            finding.dropped ? "dropped" : "noted"
           }\n    rows ${listed(finding, shown)}`
         ).join("\n")
       }`
@@ -118,7 +118,7 @@ export const profilePage = (profile: Profile): string => {
     : findings.map((finding) =>
       html`<details${trusted(finding.rows.length <= shown ? " open" : "")}><summary>${finding.what}: ${
         number(finding.rows.length)
-      } rows, ${share(finding.rows.length, rows)}${finding.dropped ? ", dropped" : ""}</summary><p><code>${
+      } rows, ${share(finding.rows.length, rows)}, ${finding.dropped ? "dropped" : "noted"}</summary><p><code>${
         listed(finding, most)
       }</code></p></details>`
     )

@@ -69,7 +69,7 @@ describe("profileOf", () => {
     const refused = await of([{ question: "q", answer: "a" }]).then(() => "read", (error: Error) => error.message)
     assert.strictEqual(
       refused,
-      "rows.jsonl: its rows are of no shape that is known (fields: question, answer) (say which with --format)"
+      "rows.jsonl: its rows are of no shape that is known (fields: question, answer) (say which with --format: hh, implicit, plain, sharegpt, tldr, ultrafeedback, unpaired)"
     )
   })
 
