@@ -12,6 +12,7 @@ import {
 } from "../Graph.ts"
 import { tableOf } from "../reference/run.ts"
 import { sizesOf } from "../sizes.ts"
+import { lowerPair } from "./kernels/pairs.ts"
 import type { CausalMask, Context, Tensor } from "./Lowering.ts"
 import { cotangent, floats, ints, opaque } from "./Lowering.ts"
 import type { Handle } from "./native.ts"
@@ -66,29 +67,61 @@ export const startRun = (
   }
   const index: Context["index"] = (elements) => once(elements, "index", () => torch.uploadIndex(elements))
 
+  /** Of these values the tensors that nobody else reads any more. */
+  const spareAmong = (values: Iterable<Value>, ending: ReadonlyArray<Value>): Context["spare"] => {
+    const spares = new Set(
+      [...values].flatMap((value) => environment.has(value) && ending.includes(value) ? [get(value)] : [])
+    )
+    return (input) => spares.has(input)
+  }
+  const contextOf = (spare: Context["spare"], into?: Handle): Omit<Context, "torch"> => ({
+    sizes,
+    index,
+    once,
+    causal: tables.causal,
+    spare,
+    into
+  })
+
   const step = (node: Node, ending: ReadonlyArray<Value>, into: ReadonlyMap<Value, Handle>): void => {
     const taken = Object.entries(node.inputs as Readonly<Record<string, Value | undefined>>).flatMap(([name, value]) =>
       value === undefined ? [] : [{ name, value, tensor: get(value) }]
     )
-    const spares = new Set(
-      taken.filter(({ value }) => environment.has(value) && ending.includes(value)).map(({ tensor }) => tensor)
-    )
+    const spare = spareAmong(taken.map(({ value }) => value), ending)
     const outputs = Object.entries(node.outputs as Readonly<Record<string, Value>>)
     // only a matrix product that sums nothing else yet can sum into a place that exists already
     const summable = node.operation === "mm" && node.inputs.accumulator === undefined
     const place = summable ? into.get(node.outputs.y) : undefined
     torch.scope((keep) => {
       const inputs = Object.fromEntries(taken.map(({ name, tensor }) => [name, tensor]))
-      const spare: Context["spare"] = (input) => spares.has(input)
       const made = attend !== undefined && node.operation === "attention"
         ? { y: attend(node, inputs as Parameters<Attend>[1]), saved: opaque([]) }
-        : lower(node, inputs, { sizes, index, once, causal: tables.causal, spare, into: place })
+        : lower(node, inputs, contextOf(spare, place))
       for (const [name, value] of outputs) {
         const tensor = made[name]!
         if (place !== undefined) continue
         for (const handle of tensor.handles) keep(handle)
         environment.set(value, tensor)
       }
+    })
+  }
+  /** Both nodes by one kernel; false where there is none for them. */
+  const stepPair = (
+    first: Node,
+    second: Node | undefined,
+    ending: (node: Node) => ReadonlyArray<Value>
+  ): boolean => {
+    if (torch.launcher === undefined || second === undefined) return false
+    return torch.scope((keep) => {
+      const values = [...valuesOf(first.inputs), ...valuesOf(second.inputs)]
+      const spare = spareAmong(values, [...ending(first), ...ending(second)])
+      const alone = (value: Value) => ending(second).includes(value)
+      const made = lowerPair(first, second, { get, alone, context: { ...contextOf(spare), torch: narrow } })
+      for (const [value, tensor] of made ?? []) {
+        for (const handle of tensor.handles) keep(handle)
+        environment.set(value, tensor)
+      }
+      return made !== undefined
     })
   }
   const drop = (value: Value): void => {
@@ -99,8 +132,12 @@ export const startRun = (
     get,
     through: (graph, keep, into = new Map()) => {
       const ending = endings(graph.nodes, new Set([...environment.keys(), ...keep]))
-      for (const node of graph.nodes) {
-        step(node, ending.get(node)!, into)
+      let paired = false
+      for (const [i, node] of graph.nodes.entries()) {
+        // the second of a pair is done with the first, but what ends with either ends here
+        if (paired) paired = false
+        else if (stepPair(node, graph.nodes[i + 1], (of) => ending.get(of)!)) paired = true
+        else step(node, ending.get(node)!, into)
         for (const output of valuesOf(node.outputs)) {
           const target = into.get(output)
           const made = environment.get(output)

@@ -9,6 +9,8 @@ import { start as startOracle } from "../../../src/compute/reference/backend.ts"
 import { floats as exact, ints as exactInts } from "../../../src/compute/reference/Tensor.ts"
 import { opened } from "../../../src/compute/torch/backend.ts"
 import { discover, type Installation } from "../../../src/compute/torch/discovery.ts"
+import { kernels } from "../../../src/compute/torch/kernels/kernels.ts"
+import type { Launcher } from "../../../src/compute/torch/kernels/Launcher.ts"
 import { launchSoftmaxGradient } from "../../../src/compute/torch/kernels/softmax.ts"
 import { type Context, cotangent, floats, ints } from "../../../src/compute/torch/Lowering.ts"
 import { lowerIn, narrowed } from "../../../src/compute/torch/precision.ts"
@@ -139,6 +141,36 @@ describe.skipIf(missing !== undefined)("the engine with kernels", () => {
         const given = { logits, sums: both.kernels.zeros([1, 1]), picks, width: 600, softCap: undefined, spare: false }
         assert.isUndefined(launchSoftmaxGradient(both.kernels, given))
       })
+    })
+  })
+
+  it("takes a residual and its norm, and a norm's gradient and its sum, as one", async () => {
+    const joined: Record<string, number> = {}
+    const launcher: Launcher = {
+      ...both.launcher,
+      launch: (name, variant, grid, args) => {
+        const whole = Object.keys(kernels[name].parameters).every((parameter, i) =>
+          !["addend", "residual"].includes(parameter) || args[i] !== undefined
+        )
+        const key = `${name} ${whole}`
+        joined[key] = (joined[key] ?? 0) + 1
+        both.launcher.launch(name, variant, grid, args)
+      }
+    }
+    const session = await opened({ ...both.kernels, launcher })(float32(randomModel(0, tinyFamilies["gemma2"]!)), {})
+    const batch = batchOf(groupsOf(3, 6))
+    await session.forward(batch)
+    await session.backward(Float64Array.from(batch.targets, () => 1))
+    await session.close()
+    // 9 norms: 4 in each of 2 layers, and the last. A layer adds to the stream twice, and twice reads it through a norm.
+    assert.deepStrictEqual(joined, {
+      "rmsNorm false": 9 - 4,
+      "rmsNorm true": 4,
+      "logSums true": 1,
+      "rope true": 8,
+      "softmaxGradient true": 1,
+      "rmsNormBackward false": 9 - 4,
+      "rmsNormBackward true": 4
     })
   })
 

@@ -87,6 +87,7 @@ export const launcherOf = (
     },
     missing,
     close: () => {
+      driver.wait()
       for (const module of modules) module.unload()
       driver.close()
     }

@@ -18,6 +18,8 @@ export interface Driver {
   readonly launch: (entry: bigint, blocks: number, threads: number, stream: bigint) => void
   /** Where the arguments of the next launch are written, [mostArguments]: each at the start of its slot. */
   readonly slots: DataView
+  /** Waits for what was launched: modules may be unloaded then. */
+  readonly wait: () => void
   readonly close: () => void
 }
 
@@ -33,6 +35,7 @@ export const openDriver = (file: string, device: number): Driver => {
     retain: library.func("int cuDevicePrimaryCtxRetain(uint64_t*, int)"),
     release: library.func("int cuDevicePrimaryCtxRelease_v2(int)"),
     current: library.func("int cuCtxSetCurrent(uint64_t)"),
+    wait: library.func("int cuCtxSynchronize()"),
     load: library.func("int cuModuleLoadData(uint64_t*, const uint8_t*)"),
     unload: library.func("int cuModuleUnload(uint64_t)"),
     entry: library.func("int cuModuleGetFunction(uint64_t*, uint64_t, const char*)"),
@@ -79,6 +82,7 @@ export const openDriver = (file: string, device: number): Driver => {
     slots: new DataView(memory, 0, mostArguments * slot),
     launch: (entry, blocks, threads, stream) =>
       check(c.launch(entry, blocks, 1, 1, threads, 1, 1, 0, stream, listed, 0n), "cuLaunchKernel"),
+    wait: () => check(c.wait(), "cuCtxSynchronize"),
     close: () => {
       koffi.free(block)
       check(c.release(ordinal[0]!), "cuDevicePrimaryCtxRelease")

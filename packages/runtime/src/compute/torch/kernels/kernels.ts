@@ -1,6 +1,5 @@
 // Every kernel by its name.
 import { splitAdamW, stochasticAdamW } from "./adamW.ts"
-import { addRmsNorm } from "./addRmsNorm.ts"
 import type { Kernel } from "./Kernel.ts"
 import { rmsNorm } from "./rmsNorm.ts"
 import { rmsNormBackward } from "./rmsNormBackward.ts"
@@ -9,7 +8,6 @@ import { logSums, softmaxGradient } from "./softmax.ts"
 import { swiglu, swigluBackward } from "./swiglu.ts"
 
 export type KernelName =
-  | "addRmsNorm"
   | "logSums"
   | "rmsNorm"
   | "rmsNormBackward"
@@ -21,7 +19,6 @@ export type KernelName =
   | "swigluBackward"
 
 export const kernels: { readonly [N in KernelName]: Kernel } = {
-  addRmsNorm,
   logSums,
   rmsNorm,
   rmsNormBackward,
