@@ -1,5 +1,5 @@
 // Everything about the torch engine that only a GPU shows, in one command: does it compute what the oracle computes, how fast
-// are its parts, how fast does it train beside TRL. Not yet run on a GPU; `--device cpu` runs all of it that a CPU can.
+// are its parts and its kernels, how fast does it train beside TRL. Not yet run on a GPU; `--device cpu` runs all of it that a CPU can.
 // LIBTORCH=.../torch/lib node bench/gpu.ts [--device cuda|cpu] [--shapes tiny,0.5B,1.5B,7B] [--python PATH] [--out FILE]
 import { recipe } from "@penchant/dsl/Recipe"
 import { dpo } from "@penchant/objectives"
@@ -8,11 +8,16 @@ import { Engine, type ModelState } from "@penchant/runtime/compute/Engine"
 import { layer } from "@penchant/runtime/compute/Engines"
 import { start as startOracle } from "@penchant/runtime/compute/reference/backend"
 import { start } from "@penchant/runtime/compute/torch/backend"
+import { cudaDevices, driver } from "@penchant/runtime/compute/torch/cuda"
 import { describe } from "@penchant/runtime/compute/torch/describe"
 import { discover } from "@penchant/runtime/compute/torch/discovery"
-import { torchIn } from "@penchant/runtime/compute/torch/start"
+import { kernelCache, loadKernels } from "@penchant/runtime/compute/torch/kernels/load"
+import { nvrtcFolders } from "@penchant/runtime/compute/torch/kernels/nvrtc"
+import { nativeIn, schemasOf, torchIn } from "@penchant/runtime/compute/torch/start"
+import { torchOf } from "@penchant/runtime/compute/torch/Torch"
 import { encodeSafetensors } from "@penchant/runtime/data/safetensors"
 import { scoreAll } from "@penchant/runtime/evaluation/score"
+import { homeDirectory } from "@penchant/runtime/platform/home"
 import { type Event, Progress } from "@penchant/runtime/platform/Progress"
 import { train } from "@penchant/runtime/training/train"
 import * as Effect from "effect/Effect"
@@ -22,6 +27,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
+import { compareKernels } from "./kernels.ts"
 import { count, modelOf } from "./models.ts"
 
 const { values: flags } = parseArgs({
@@ -153,6 +159,27 @@ const parts = async (): Promise<object> => {
   }
 }
 
+/** Our kernels beside the compositions; a CPU has none. */
+const kernels = async (): Promise<object> => {
+  const devices = cudaDevices()
+  if (!cuda || "problem" in devices) return { skipped: "kernels are for a CUDA device" }
+  const where = { kind: "cuda", index: 0 } as const
+  const native = nativeIn(installation, where)
+  const sources = {
+    folders: nvrtcFolders(installation.lib),
+    capability: devices[0]!.capability,
+    cache: kernelCache(homeDirectory())
+  }
+  const { launcher, notice } = loadKernels(native, sources, driver()!, where.index)
+  const torch = torchOf(native, where, schemasOf(installation), launcher)
+  try {
+    const sizes = { rows: 2048, width: 4096, headDim: 128, vocabulary: 151_936, parameters: 2 ** 26, repeats: 20 }
+    return { notice, compared: launcher === undefined ? [] : compareKernels(torch, sizes) }
+  } finally {
+    launcher?.close()
+  }
+}
+
 const trains = async (shape: string, data: keyof typeof lengths): Promise<object> => {
   const config = shapes[shape]!
   const [batchSize, steps] = [cuda ? 32 : 4, Number(flags.steps)]
@@ -266,6 +293,7 @@ for (const precision of ["float32", "bfloat16"] as const) {
   )
 }
 await part("products and calls", parts)
+await part("kernels", kernels)
 for (const shape of flags.shapes.split(",")) {
   for (const data of Object.keys(lengths) as Array<keyof typeof lengths>) await part("train", () => trains(shape, data))
 }

@@ -14,7 +14,7 @@ export const describe = (): ReadonlyArray<string> => {
     `${lib}; built ${cuda ? "with" : "without"} CUDA; operators read from ${schemas ?? "penchant's own tables"}`
   ]
   const devices = cudaDevices()
-  if ("problem" in devices) return [...lines, `no CUDA device: ${devices.problem}`]
+  if ("problem" in devices) return [...lines, `no CUDA device, so no kernels: ${devices.problem}`]
   devices.forEach(({ capability, name, totalBytes }, i) => {
     const recent = capability[0] >= 8
     lines.push(

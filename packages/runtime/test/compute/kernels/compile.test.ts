@@ -35,7 +35,7 @@ describe.skipIf(typeof nvrtc !== "string")("NVRTC", () => {
     it(`compiles every kernel for ${target}`, () => {
       const nvrtc = open()
       for (const kernel of Object.values(kernels)) {
-        const code = Buffer.from(nvrtc.compile(kernel.name, unitOf(kernel), target))
+        const code = Buffer.from(compiled(kernel, nvrtc, target, path.join(temporary, "compiled")))
         if (target.startsWith("sm_")) assert.strictEqual(code.toString("latin1", 0, 4), "\x7fELF", kernel.name)
         else assert.include(code.toString("latin1"), `.target sm_${target.slice("compute_".length)}`)
         for (const variant of kernel.variants) {
@@ -44,6 +44,14 @@ describe.skipIf(typeof nvrtc !== "string")("NVRTC", () => {
       }
     })
   }
+
+  it("is what doctor tells of, from the cache by now", () => {
+    const sources = { folders, capability: [9, 0], cache: path.join(temporary, "compiled") } as const
+    assert.strictEqual(
+      describeKernels(sources),
+      `kernels: 9 of 9 compiled for sm_90 by NVRTC ${open().version.join(".")}, ${nvrtc}`
+    )
+  })
 
   it("says what it did not compile, with its log", () => {
     const refused = {

@@ -237,6 +237,39 @@ describe.skipIf(missing !== undefined)("the engine with kernels", () => {
     assert.isAbove(both.launches() - before, 3 * 2 * (2 + 2 + 2 + 2 + 1 + 1))
   })
 
+  it("computes in bfloat16 as near to the oracle as the composition, in the direction of every gradient", async () => {
+    const model = float32(tinyLlama(4, { hidden_size: 48, head_dim: 16, intermediate_size: 64 }))
+    const batch = batchOf(groupsOf(6, 12))
+    const coefficients = Float64Array.from(batch.targets, (_, n) => Math.cos(n) / batch.targets.length)
+    const oracle = await (await startOracle({})).open({ ...model, parameters: Float64Array.from(model.parameters) }, {})
+    const expected = await oracle.forward(batch)
+    await oracle.backward(coefficients)
+    const e = await oracle.gradients()
+    const [kernels, composed] = await Promise.all([both.kernels, both.composed].map(async (torch) => {
+      const session = await opened(torch)(model, { precision: "bfloat16" })
+      const logProbs = await session.forward(batch)
+      await session.backward(coefficients)
+      const g = await session.gradients()
+      await session.close()
+      return { g, error: logProbs.reduce((sum, value, n) => sum + Math.abs(value - expected[n]!), 0) / expected.length }
+    }))
+    assert.isAbove(kernels!.error, 1e-4)
+    assert.isBelow(kernels!.error, 1.25 * composed!.error)
+    let at = 0
+    model.names.forEach((name, i) => {
+      const size = model.shapes[i]!.reduce((a, b) => a * b, 1)
+      let [both, ofG, ofE] = [0, 0, 0]
+      for (let j = at; j < at + size; j++) {
+        both += kernels!.g[j]! * e[j]!
+        ofG += kernels!.g[j]! ** 2
+        ofE += e[j]! ** 2
+      }
+      at += size
+      assert.isAbove(both / Math.sqrt(ofG * ofE), 0.995, name)
+      assert.closeTo(Math.sqrt(ofG / ofE), 1, 0.05, name)
+    })
+  })
+
   it("leaves tensors that are not contiguous to the composition", () => {
     const { kernels: torch } = both
     torch.scope(() => {
