@@ -13,6 +13,8 @@ import { footprintOf, planned } from "../../src/compute/footprint.ts"
 import { loadOf } from "../../src/compute/load.ts"
 import { opened } from "../../src/compute/torch/backend.ts"
 import { discover, type Installation } from "../../src/compute/torch/discovery.ts"
+import { launchSplitAdamW, launchStochasticAdamW } from "../../src/compute/torch/kernels/adamW.ts"
+import { joined } from "../../src/compute/torch/master.ts"
 import type { Handle } from "../../src/compute/torch/native.ts"
 import { draws, philox, stochasticMaster } from "../../src/compute/torch/rounding.ts"
 import type { Torch } from "../../src/compute/torch/Torch.ts"
@@ -171,6 +173,29 @@ describe.skipIf(missing !== undefined)("stochastic rounding", () => {
       assert.isTrue(bits.every((each) => (each & 0xffff) === 0))
     })
   }
+
+  it("keeps a NaN that has every bit, which is what a GPU makes of one", { skip: both === undefined }, () => {
+    const { kernels: torch } = both!
+    torch.scope(() => {
+      const { bfloat16 } = torch.native.dtypes
+      const narrow = (value: number) => torch.cast(torch.upload(new Float32Array(8).fill(value), [8]), bfloat16)
+      const m = torch.upload(new Float32Array(new Int32Array(8).fill(0x7fffffff).buffer), [8])
+      const adam = { ...settings, learningRate: 1, updates: 1, gradScale: undefined }
+      const tensors = () => ({
+        weights: narrow(1),
+        gradients: narrow(1),
+        m: torch.call("clone", m),
+        v: torch.zeros([8])
+      })
+      const [alone, split] = [tensors(), { ...tensors(), lower: torch.upload(new Int16Array(8), [8]) }]
+      assert.isTrue(launchStochasticAdamW(torch, alone, { first: 0, size: 8 }, 1, adam))
+      assert.isTrue(launchSplitAdamW(torch, split, 8, adam))
+      for (const { weights } of [alone, split]) assert.isTrue(torch.download(weights, 8).every(Number.isNaN))
+      assert.isTrue(
+        joined(torch.downloadBits(split.weights, 8), torch.downloadBits(split.lower, 8)).every(Number.isNaN)
+      )
+    })
+  })
 
   it("rounds as the composition does where both computed the same number", { skip: both === undefined }, () => {
     const next = random(8)

@@ -170,9 +170,9 @@ describe.skipIf(missing !== undefined)("kernels", () => {
           ["inverse"]
         ])
       ),
-    // the last has more vectors than blocks
+    // the last has more vectors than blocks, and warps that may overtake each other
     rmsNormBackward: () =>
-      [...vectors, [700, 1, 3] as const].flatMap(([rows, n, width]) =>
+      [...vectors, [531, 1, 132] as const].flatMap(([rows, n, width]) =>
         [undefined, 1].map((offset): Case => [
           { offset },
           {
@@ -209,6 +209,42 @@ describe.skipIf(missing !== undefined)("kernels", () => {
       assert.isAbove(Math.max(...counts), 1000)
     })
   }
+
+  it("write their outputs and nothing beside, wherever these begin", () => {
+    const { kernels: torch, launcher } = both!
+    for (const [size, from] of [[3, 0], [5, 4], [7, 1], [9, 2], [260, 3]] as const) {
+      torch.scope(() => {
+        const whole = () => torch.upload(Float32Array.from({ length: size + 8 }, () => 2 * next() - 1), [size + 8])
+        const [gate, up, y] = [whole(), whole(), whole()]
+        const before = torch.download(y, size + 8)
+        const views = [gate, up, y].map((tensor) => torch.strided(tensor, [size], [1], from))
+        launcher.launch("swiglu", ["float32"], { blocks: 1, threads: 96 }, [...views, size])
+        const [g, u, after] = [gate, up, y].map((tensor) => torch.download(tensor, size + 8))
+        const inside = (_: unknown, i: number) => i >= from && i < from + size
+        const outside = (value: unknown, i: number) => !inside(value, i)
+        assert.deepStrictEqual(after!.filter(outside), before.filter(outside))
+        const expected = before.map((_, i) => g![i]! / (1 + Math.exp(-g![i]!)) * u![i]!).filter(inside)
+        near(`${size} from ${from}`, after!.filter(inside), expected, () => 1e-6)
+      })
+    }
+  })
+
+  it("sum a weight's gradient in a part of its own for each block", () => {
+    const { kernels: torch, launcher } = both!
+    torch.scope(() => {
+      const [c, x] = [Float32Array.of(1, 2, 3, 4, 5, 6), Float32Array.of(1, -1, 2, -2, 3, -3)]
+      const [cotangent, xs] = [torch.upload(c, [3, 2]), torch.upload(x, [3, 2])]
+      const [weight, inverse] = [
+        torch.upload(Float32Array.of(1, 1), [2]),
+        torch.upload(Float32Array.of(1, 0.5, 2), [3])
+      ]
+      const [dx, partial] = [torch.empty([3, 2]), torch.zeros([2, 2])]
+      const args = [cotangent, xs, weight, inverse, undefined, dx, partial, 3, 2, 0]
+      launcher.launch("rmsNormBackward", ["float32"], { blocks: 2, threads: 32 }, args)
+      // the first block takes vectors 0 and 2: 1 * 1 + 5 * 3 * 2 and 2 * -1 + 6 * -3 * 2; the second 1: 3 * 2 / 2 and 4 * -2 / 2
+      assert.deepStrictEqual([...torch.download(partial, 4)], [31, -38, 3, -4])
+    })
+  })
 
   it("are all here", () => {
     assert.sameMembers(Object.keys(cases), Object.keys(fused))
