@@ -5,14 +5,12 @@ import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { bundledSchemas } from "../../../src/compute/torch/bundledSchemas.ts"
 import type { Installation } from "../../../src/compute/torch/discovery.ts"
 import { openDriver } from "../../../src/compute/torch/kernels/driver.ts"
 import { entryOf, unitOf } from "../../../src/compute/torch/kernels/Kernel.ts"
 import { kernels } from "../../../src/compute/torch/kernels/kernels.ts"
 import { launcherOf } from "../../../src/compute/torch/kernels/Launcher.ts"
-import { load } from "../../../src/compute/torch/native.ts"
-import { schemasIn } from "../../../src/compute/torch/schemas.ts"
+import { nativeIn, schemasOf } from "../../../src/compute/torch/start.ts"
 import { torchOf } from "../../../src/compute/torch/Torch.ts"
 
 /** Why c++ cannot be used here; undefined when it can. */
@@ -43,12 +41,11 @@ export const compileHost = (): { readonly library: string; readonly folder: stri
 export const host = new TextEncoder().encode("host")
 
 /** CPU libtorch twice over: as it is, and with these kernels. */
-export const torches = ({ lib, schemas, ...rest }: Installation, library: string) => {
+export const torches = (installation: Installation, library: string) => {
   const cpu = { kind: "cpu" } as const
-  const native = load({ lib, schemas, ...rest }, cpu)
-  native.noGrad()
+  const native = nativeIn(installation, cpu)
   native.setThreads(1)
-  const schemaOf = schemasIn(schemas === undefined ? bundledSchemas : fs.readFileSync(schemas, "utf8"))
+  const schemaOf = schemasOf(installation)
   const launcher = launcherOf(native, openDriver(library, 0), () => host)
   const played = koffi.load(library)
   return {
