@@ -177,7 +177,8 @@ export const train: (
       let savedAt = yield* Clock.currentTimeMillis
       let shownAt = -Infinity
       for (let done = cursor.step - first.step; done < total; done++) {
-        const began = yield* Clock.currentTimeMillis
+        // a small model takes less than a millisecond
+        const began = yield* Clock.currentTimeNanos
         const rate = learningRate(recipe, done, total)
         const groups = pairsOf(done)
         const stepped = yield* room.fitted(cursor.step + 1, (fit) =>
@@ -211,8 +212,8 @@ export const train: (
           metrics: [...before, line]
         }
 
+        speed.add({ groups, tokens, fed, milliseconds: Number((yield* Clock.currentTimeNanos) - began) / 1e6 })
         const now = yield* Clock.currentTimeMillis
-        speed.add({ groups, tokens, fed, milliseconds: now - began })
         if (now - shownAt >= spacing || done + 1 === total) {
           shownAt = now
           yield* progress.emit({
