@@ -91,7 +91,8 @@ export const composedAttention: Lowering<"attention"> = ({ k, q, segments, v }, 
       )
       const seen = layout.keys(layout.seen(k.handles[0]!, block), 0, keys)
       baddbmm(scores, masked, layout.asking(asking, block).rows, seen, 1, scale)
-      const p = keep(torch.call("_softmax", scores, 2, false))
+      // in place, as its gradient: row by row, each element is read before it is written
+      const p = keep(torch.call("_softmax.out", scores, 2, false, scores))
       const part = make(kvHeads, headDim, rows)
       const ofOwn = layout.keys(v.handles[0]!, from, own)
       baddbmm(part, part, ofOwn, layout.columns(p, rows, keys, prompt, own).turned, 0, 1)
@@ -131,7 +132,7 @@ export const composedAttentionBackward: Lowering<"attentionBackward"> = (
       const queries = layout.asking(asking, block)
       const slopes = make(kvHeads, rows, keys)
       baddbmm(slopes, slopes, c.rows, layout.keys(layout.seen(v.handles[0]!, block), 0, keys), 0, 1)
-      const s = torch.call("_softmax_backward_data", slopes, p, 2, dtypes.float32)
+      const s = torch.call("_softmax_backward_data.out", slopes, p, 2, dtypes.float32, slopes)
       const part = make(kvHeads, headDim, rows)
       const [ofOwn, ofPrompt] = [layout.columns(s, rows, keys, prompt, own), layout.columns(s, rows, keys, 0, prompt)]
       baddbmm(part, part, layout.keys(k.handles[0]!, from, own), ofOwn.turned, 0, scale)
