@@ -2,9 +2,11 @@
 // is missing.
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { Engine } from "../../../src/compute/Engine.ts"
 import { discover, type Installation } from "../../../src/compute/torch/discovery.ts"
 import { cached } from "../../../src/compute/torch/kernels/cache.ts"
 import { openDriver } from "../../../src/compute/torch/kernels/driver.ts"
@@ -15,8 +17,9 @@ import { describeKernels, loadKernels } from "../../../src/compute/torch/kernels
 import { CompileError, findNvrtc, nvrtcFolders, openNvrtc } from "../../../src/compute/torch/kernels/nvrtc.ts"
 import { isLost, TorchError } from "../../../src/compute/torch/native.ts"
 import { engineOf } from "../../../src/compute/workerClient.ts"
+import { lazyEngine } from "../../../src/experiment/lazyEngine.ts"
 import { type Event, Progress } from "../../../src/platform/Progress.ts"
-import { thorough } from "../fixtures.ts"
+import { thorough, tinyLlama } from "../fixtures.ts"
 import { compileHost, host, noCompiler, torches } from "./host.ts"
 
 const temporary = fs.mkdtempSync(path.join(os.tmpdir(), "penchant-cache-"))
@@ -148,16 +151,20 @@ describe("without NVRTC", () => {
     assert.match(describeKernels(sources), /^kernels: none, no NVRTC in \/nonexistent; install /)
   })
 
-  it.effect("a run is told once, by whoever starts the engine", () =>
+  it.effect("a run is told once, by the step that starts the engine", () =>
     Effect.gen(function*() {
       const events: Array<Event> = []
       const listener = Progress.of({ emit: (event) => Effect.sync(() => void events.push(event)) })
       const file = new URL("../faulty.worker.ts", import.meta.url)
-      const engine = engineOf(file, { engine: "faulty", options: { device: "slow" } })
-      yield* Effect.provideService(engine, Progress, listener)
+      const slow = Layer.effect(Engine, engineOf(file, { engine: "faulty", options: { device: "slow" } }))
+      const numerics = yield* Effect.provide(Engine.use((engine) => Effect.succeed(engine.numerics)), Layer.fresh(slow))
+      const { engine } = yield* lazyEngine(slow, numerics)
+      for (let step = 0; step < 2; step++) {
+        yield* Effect.scoped(Effect.flatMap(engine, ({ open }) => open(tinyLlama(1)))).pipe(
+          Effect.provideService(Progress, listener)
+        )
+      }
       assert.deepStrictEqual(events, [{ _tag: "Warning", label: "engine faulty", message: "the slow way" }])
-      yield* engine
-      assert.strictEqual(events.length, 1)
     }).pipe(Effect.scoped))
 })
 
