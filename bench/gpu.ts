@@ -3,6 +3,7 @@
 // LIBTORCH=.../torch/lib node bench/gpu.ts [--device cuda|cpu] [--shapes tiny,0.5B,1.5B,7B] [--python PATH] [--out FILE]
 import { recipe } from "@penchant/dsl/Recipe"
 import { dpo } from "@penchant/objectives"
+import type { EngineOptions } from "@penchant/runtime/compute/Backend"
 import { pack, type TokenGroups } from "@penchant/runtime/compute/Batch"
 import { Engine, type ModelState } from "@penchant/runtime/compute/Engine"
 import { layer } from "@penchant/runtime/compute/Engines"
@@ -102,12 +103,16 @@ const part = async (name: string, run: () => Promise<object>): Promise<void> => 
 }
 
 /** Log-probabilities and gradients of a small model against float64. */
-const agrees = async (precision: "float32" | "bfloat16", change: object): Promise<object> => {
+const agrees = async (
+  precision: "float32" | "bfloat16",
+  change: object,
+  options: Pick<EngineOptions, "kernels"> = {}
+): Promise<object> => {
   const model = modelOf("tiny", { ...shapes["tiny"]!, ...change })
   const data = pairsOf(6, [20, 12], 1000)
   const batch = pack(data, [0, 1, 2, 3, 4, 5])
   const pull = Float64Array.from(batch.targets, (_, n) => Math.cos(n))
-  const backend = await start({ device })
+  const backend = await start({ device, ...options })
   const session = await backend.open(model, { precision })
   const exact = await (await startOracle({})).open({ ...model, parameters: Float64Array.from(model.parameters) }, {})
   const [got, expected] = [await session.forward(batch), await exact.forward(batch)]
@@ -123,7 +128,14 @@ const agrees = async (precision: "float32" | "bfloat16", change: object): Promis
   }
   const error = got.reduce((most, value, n) => Math.max(most, Math.abs(value - expected[n]!)), 0)
   const cosine = both / Math.sqrt(ofG * ofE)
-  return { precision, ...change, error, cosine, pass: error < (precision === "float32" ? 1e-4 : 0.1) && cosine > 0.999 }
+  return {
+    precision,
+    ...change,
+    ...options,
+    error,
+    cosine,
+    pass: error < (precision === "float32" ? 1e-4 : 0.1) && cosine > 0.999
+  }
 }
 
 const parts = async (): Promise<object> => {
@@ -167,6 +179,7 @@ const kernels = async (): Promise<object> => {
   const native = nativeIn(installation, where)
   const sources = {
     folders: nvrtcFolders(installation.lib),
+    version: installation.version,
     capability: devices[0]!.capability,
     cache: kernelCache(homeDirectory())
   }
@@ -180,7 +193,11 @@ const kernels = async (): Promise<object> => {
   }
 }
 
-const trains = async (shape: string, data: keyof typeof lengths): Promise<object> => {
+const trains = async (
+  shape: string,
+  data: keyof typeof lengths,
+  options: Pick<EngineOptions, "kernels"> = {}
+): Promise<object> => {
   const config = shapes[shape]!
   const [batchSize, steps] = [cuda ? 32 : 4, Number(flags.steps)]
   const model = modelOf(shape, config)
@@ -216,7 +233,7 @@ const trains = async (shape: string, data: keyof typeof lengths): Promise<object
     })
   })
   const { cursor } = await Effect.runPromise(
-    program.pipe(Effect.provide(Layer.merge(layer("torch", { device }), Layer.succeed(Progress, listener))))
+    program.pipe(Effect.provide(Layer.merge(layer("torch", { device, ...options }), Layer.succeed(Progress, listener))))
   )
   fs.rmSync(scratch, { recursive: true, force: true })
   const done = events.filter(({ event }) => event._tag === "StepProgress" && event.label === "bench")
@@ -226,7 +243,8 @@ const trains = async (shape: string, data: keyof typeof lengths): Promise<object
     last: last.event,
     losses: cursor.metrics.map(({ loss }) => loss)
   }
-  return { shape, data, batchSize, ours, ...beside(model, pairs, steps, batchSize) }
+  const result = { shape, data, batchSize, ...options, ours }
+  return options.kernels === undefined ? { ...result, ...beside(model, pairs, steps, batchSize) } : result
 }
 
 /** TRL on the same weights and token ids, where a Python with it is given. */
@@ -287,6 +305,7 @@ note({
 })
 for (const precision of ["float32", "bfloat16"] as const) {
   await part("against float64", () => agrees(precision, {}))
+  await part("against float64, composed", () => agrees(precision, {}, { kernels: "none" }))
   await part(
     "against float64, a window",
     () => agrees(precision, { architectures: ["MistralForCausalLM"], model_type: "mistral", sliding_window: 8 })
@@ -296,6 +315,7 @@ await part("products and calls", parts)
 await part("kernels", kernels)
 for (const shape of flags.shapes.split(",")) {
   for (const data of Object.keys(lengths) as Array<keyof typeof lengths>) await part("train", () => trains(shape, data))
+  await part("train, composed", () => trains(shape, "HH", { kernels: "none" }))
 }
 if (flags.out !== undefined) {
   const command = `node bench/gpu.ts --device ${device} --shapes ${flags.shapes} --steps ${flags.steps}`

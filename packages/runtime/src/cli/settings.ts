@@ -39,14 +39,15 @@ export const home = Flag.String("home").pipe(
 export const set = Flag.KeyValuePair("set").pipe(
   Flag.withDefault({} as Record<string, string>),
   Flag.withDescription(
-    "threads, device (of torch), tfjs.backend, retries, timeout, checkpointEvery or checkpointSeconds, as name=value"
+    "threads, device and kernels (of torch), tfjs.backend, retries, timeout, checkpointEvery or checkpointSeconds, as name=value"
   )
 )
 
-/** name -> where it goes and what it is. A device is cpu, cuda or cuda:1; a backend of tfjs node-gpu, node or wasm. */
+/** name -> where it goes and what it is. A device is cpu, cuda or cuda:1; kernels are none; a backend of tfjs node-gpu, node or wasm. */
 const settable = {
   threads: { at: "engine", a: "number" },
   device: { at: "engine", a: "text" },
+  kernels: { at: "engine", a: "text" },
   "tfjs.backend": { at: "engine", a: "text" },
   retries: { at: "policy", a: "number" },
   timeout: { at: "policy", a: "number" },
@@ -71,6 +72,10 @@ export const runtimeOptions = Effect.fnUntraced(function*(flags: {
       return yield* refuse(`only ${names} can be set here; what decides a result belongs in the pipeline file`)
     }
     if (name === "device" && flags.engine !== "torch") return yield* refuse(`engine ${flags.engine} has no devices`)
+    if (name === "kernels") {
+      if (flags.engine !== "torch") return yield* refuse(`engine ${flags.engine} has none of its own`)
+      if (text !== "none") return yield* refuse("kernels are used wherever there are any; the only choice is none")
+    }
     if (name === "tfjs.backend") {
       if (flags.engine !== "tfjs") return yield* refuse(`the engine is ${flags.engine}`)
       const backend = backendNames.find((known) => known === text)

@@ -21,6 +21,8 @@ export interface EngineOptions {
   readonly threads?: number
   /** "cpu", "cuda:0", ... where an engine has more than one. */
   readonly device?: string
+  /** Compute without kernels of our own, by the operators that the library brings. */
+  readonly kernels?: "none"
   /** The state directory, where an engine may keep what it takes time to make; deleting that costs time only. */
   readonly home?: string
   /** Which library an engine runs on, where it has a choice; part of its version, hence of identity. */

@@ -2,7 +2,7 @@
 // Forward and backward are the project's own graphs. CUDA has not yet been run on a GPU.
 import { availableParallelism } from "node:os"
 import { homeDirectory } from "../../platform/home.ts"
-import type { Backend, BackendModule, BackendSession } from "../Backend.ts"
+import type { Backend, BackendModule, BackendSession, EngineOptions } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
 import type { DeviceState } from "../Engine.ts"
 import { joinTokens, type Part, partsOf, tokensOf } from "../lanes/parts.ts"
@@ -138,17 +138,24 @@ export const opened = (torch: Torch, side?: Side): Backend["open"] => async (mod
 /** Handles alive in the libtorch of this process: zero once every session is closed. */
 export let liveTensors: () => number = () => 0
 
-/** Kernels of our own for a CUDA device; a CPU has none and needs none. */
-const kernelsFor = (native: Native, device: Device, { lib }: Installation, home: string | undefined): Loaded => {
+/** Kernels of our own for a CUDA device, unless they are not wanted; a CPU has none. */
+const kernelsFor = (
+  native: Native,
+  device: Device,
+  { lib, version }: Installation,
+  { home, kernels }: Pick<EngineOptions, "home" | "kernels">
+): Loaded => {
   const devices = device.kind === "cuda" ? cudaDevices() : []
-  if (device.kind === "cpu" || "problem" in devices) return { launcher: undefined, notice: undefined }
+  if (kernels === "none" || device.kind === "cpu" || "problem" in devices) {
+    return { launcher: undefined, notice: undefined }
+  }
   const { capability } = devices[device.index]!
-  const sources = { folders: nvrtcFolders(lib), capability, cache: kernelCache(homeDirectory(home)) }
+  const sources = { folders: nvrtcFolders(lib), version, capability, cache: kernelCache(homeDirectory(home)) }
   return loadKernels(native, sources, driver()!, device.index)
 }
 
 export const start: BackendModule["start"] = async (
-  { device: name, home, threads = availableParallelism() }
+  { device: name, threads = availableParallelism(), ...options }
 ) => {
   const installation = discover()
   if ("problem" in installation) throw new Error(`${installation.problem}: ${installation.remedy}`)
@@ -156,7 +163,7 @@ export const start: BackendModule["start"] = async (
   const live = new Int32Array(new SharedArrayBuffer(4))
   const native = nativeIn(installation, device, live)
   liveTensors = native.live
-  const { launcher, notice } = kernelsFor(native, device, installation, home)
+  const { launcher, notice } = kernelsFor(native, device, installation, options)
   const torch = torchOf(native, device, schemasOf(installation), launcher)
   const hosts: Array<LaneHost> = []
   return {

@@ -9,7 +9,7 @@ import { nvrtcFolders } from "./kernels/nvrtc.ts"
 export const describe = (): ReadonlyArray<string> => {
   const found = discover()
   if ("problem" in found) return []
-  const { cuda, lib, schemas } = found
+  const { cuda, lib, schemas, version } = found
   const lines = [
     `${lib}; built ${cuda ? "with" : "without"} CUDA; operators read from ${schemas ?? "penchant's own tables"}`
   ]
@@ -26,7 +26,7 @@ export const describe = (): ReadonlyArray<string> => {
   if (!cuda) lines.push("this PyTorch cannot use them: install a build with CUDA")
   else {
     const [folders, cache] = [nvrtcFolders(lib), kernelCache(homeDirectory())]
-    lines.push(...describeKernels({ folders, capability: devices[0]!.capability, cache }).split("\n"))
+    lines.push(...describeKernels({ folders, version, capability: devices[0]!.capability, cache }).split("\n"))
   }
   return lines
 }

@@ -27,7 +27,8 @@ afterAll(() => fs.rmSync(temporary, { recursive: true, force: true }))
 
 const found = discover()
 const folders = nvrtcFolders("problem" in found ? "/nonexistent/torch/lib" : found.lib)
-const nvrtc = findNvrtc(folders)
+const torch = "problem" in found ? "" : found.version
+const nvrtc = findNvrtc(folders, torch)
 if (typeof nvrtc !== "string") console.log(`SKIPPED: compiling kernels: ${nvrtc.problem}`)
 
 describe.skipIf(typeof nvrtc !== "string")("NVRTC", () => {
@@ -49,7 +50,7 @@ describe.skipIf(typeof nvrtc !== "string")("NVRTC", () => {
   }
 
   it("is what doctor tells of, from the cache by now", () => {
-    const sources = { folders, capability: [9, 0], cache: path.join(temporary, "compiled") } as const
+    const sources = { folders, version: torch, capability: [9, 0], cache: path.join(temporary, "compiled") } as const
     assert.strictEqual(
       describeKernels(sources),
       `kernels: 9 of 9 compiled for sm_90 by NVRTC ${open().version.join(".")}, ${nvrtc}`
@@ -140,9 +141,35 @@ describe("the cache", () => {
   })
 })
 
+describe("the place of NVRTC", () => {
+  const site = path.join(temporary, "site")
+  const put = (...files: ReadonlyArray<string>) => {
+    for (const file of files) {
+      fs.mkdirSync(path.dirname(path.join(site, file)), { recursive: true })
+      fs.writeFileSync(path.join(site, file), "")
+    }
+  }
+  const of = (version: string) =>
+    path.relative(site, findNvrtc(nvrtcFolders(path.join(site, "torch/lib")), version) as string)
+
+  it("is beside torch, of torch's CUDA where there are several", () => {
+    put("torch/lib/libnvrtc-672ee683.so.11.2", "torch/lib/libnvrtc-builtins.so.11.2")
+    assert.strictEqual(of("2.13.0+cu130"), "torch/lib/libnvrtc-672ee683.so.11.2")
+    put("nvidia/cuda_nvrtc/lib/libnvrtc.so.12", "nvidia/cuda_nvrtc/lib/libnvrtc-builtins.so.12.8")
+    put(
+      "nvidia/cu13/lib/libnvrtc.alt.so.13",
+      "nvidia/cu13/lib/libnvrtc.so.13",
+      "nvidia/cu13/lib/libnvrtc-builtins.so.13.0"
+    )
+    assert.strictEqual(of("2.13.0+cu130"), "nvidia/cu13/lib/libnvrtc.so.13")
+    assert.strictEqual(of("2.13.0+cu128"), "nvidia/cuda_nvrtc/lib/libnvrtc.so.12")
+    assert.strictEqual(of("2.13.0"), "nvidia/cu13/lib/libnvrtc.so.13")
+  })
+})
+
 describe("without NVRTC", () => {
   const native = { pointer: () => 0n, stream: () => 0n }
-  const sources = { folders: ["/nonexistent"], capability: [9, 0], cache: temporary } as const
+  const sources = { folders: ["/nonexistent"], version: torch, capability: [9, 0], cache: temporary } as const
 
   it("there are no kernels, and people are told why and what to do", () => {
     const { launcher, notice } = loadKernels(native, sources, "libcuda.so.1", 0)
@@ -216,7 +243,7 @@ describe.skipIf("problem" in found || noCompiler !== undefined)("the driver", ()
   })
 
   it("that is not there is a reason, not a failure", { skip: typeof nvrtc !== "string" }, () => {
-    const sources = { folders, capability: [9, 0], cache: path.join(temporary, "loaded") } as const
+    const sources = { folders, version: torch, capability: [9, 0], cache: path.join(temporary, "loaded") } as const
     const { launcher, notice } = loadKernels({ pointer: () => 0n, stream: () => 0n }, sources, "/nonexistent.so", 0)
     assert.isUndefined(launcher)
     assert.match(notice!, /^no kernels: .*\/nonexistent\.so/s)

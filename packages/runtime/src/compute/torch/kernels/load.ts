@@ -11,6 +11,8 @@ import { findNvrtc, openNvrtc } from "./nvrtc.ts"
 export interface Sources {
   /** Where NVRTC may be. */
   readonly folders: ReadonlyArray<string>
+  /** Of the torch that it should fit: "2.13.0+cu130". */
+  readonly version: string
   readonly capability: readonly [number, number]
   /** Where compiled kernels are kept. */
   readonly cache: string
@@ -30,8 +32,8 @@ const reasonsOf = (missing: ReadonlyMap<string, string>): string =>
   ).join("\n")
 
 /** Opens what `load` compiles with. */
-const compilerOf = ({ cache, capability, folders }: Sources) => {
-  const file = findNvrtc(folders)
+const compilerOf = ({ cache, capability, folders, version }: Sources) => {
+  const file = findNvrtc(folders, version)
   if (typeof file !== "string") return file
   const nvrtc = openNvrtc(file)
   const target = nvrtc.target(capability)

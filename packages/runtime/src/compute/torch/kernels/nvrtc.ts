@@ -37,6 +37,8 @@ export const nvrtcFolders = (lib: string): ReadonlyArray<string> => {
   return [
     ...packages.flatMap((name) => [path.join(nvidia, name, "lib"), path.join(nvidia, name, "bin")]),
     lib,
+    // the environment's own, of conda
+    path.join(lib, "../../../.."),
     ...(home === undefined || home === "" ? [] : [path.join(home, "lib64"), path.join(home, "bin")]),
     "/usr/local/cuda/lib64"
   ]
@@ -46,12 +48,19 @@ export const nvrtcFolders = (lib: string): ReadonlyArray<string> => {
 const library = /^(lib)?nvrtc(?!-builtins)[^.]*(\.so(\.\d+)*|\.dll)$/
 const builtins = /^(lib)?nvrtc-builtins[^.]*(\.so(\.\d+)*|\.dll)$/
 
-/** The first NVRTC in these folders. */
-export const findNvrtc = (folders: ReadonlyArray<string>): string | Missing =>
-  folders.flatMap((folder) => inFolder(folder, library))[0] ?? {
+/** 13 of "2.13.0+cu130" */
+const cudaOf = (version: string): string | undefined => /\+cu(\d+)\d$/.exec(version)?.[1]
+
+/** The first NVRTC in these folders, those of the CUDA that this version of torch is built for before others. */
+export const findNvrtc = (folders: ReadonlyArray<string>, version: string): string | Missing => {
+  const found = folders.flatMap((folder) => inFolder(folder, library))
+  const major = cudaOf(version)
+  const fits = (file: string) => new RegExp(`\\.so\\.${major}(\\.|$)|nvrtc64_${major}\\d`).test(path.basename(file))
+  return (major === undefined ? undefined : found.find(fits)) ?? found[0] ?? {
     problem: `no NVRTC in ${folders.join(", ")}`,
     remedy: "install nvidia-cuda-nvrtc of this PyTorch's CUDA version with pip, or set CUDA_HOME to a CUDA toolkit"
   }
+}
 
 const ok = 0
 const failedToCompile = 6
