@@ -107,6 +107,45 @@ describe("tldr", () => {
     )
   })
 
+  it("takes each schema that the data comes in, and makes of it what TRL makes", () => {
+    const rest = { worker: "w", split: "train", extra: { confidence: 8 } }
+    const two = [{ text: " first", policy: "sup4", note: null }, { text: " second", policy: "ref", note: "n" }]
+    // OpenAI's own lines lack what does not apply; the Hub's tables have null there.
+    const reddit = { id: "t3_a", post: "One\n\ntwo\n\n\nthree", title: "Why?", subreddit: "legaladvice" }
+    const article = { id: "0fa7", site: "cnn", title: "News", article: "One\n\ntwo" }
+    const tables = [
+      { info: { ...reddit, site: null, article: null }, summaries: two, choice: 1, batch: "batch9", ...rest },
+      { info: { post: null, subreddit: null, ...article }, summaries: two, choice: 0, batch: "cnndm0", ...rest }
+    ]
+    const lines = [
+      { info: reddit, summaries: two, choice: 1, batch: "batch9", ...rest },
+      { info: article, summaries: two, choice: 0, batch: "cnndm0", ...rest }
+    ]
+    // By hand from `to_preference` of trl's examples/datasets/tldr_preference.py.
+    const expected = [
+      {
+        prompt: "SUBREDDIT: r/legaladvice\n\nTITLE: Why?\n\nPOST: One\ntwo\n\nthree\n\nTL;DR:",
+        chosen: " second",
+        rejected: " first"
+      },
+      { prompt: "TITLE: News\n\nOne\ntwo\n\nTL;DR:", chosen: " first", rejected: " second" }
+    ]
+    for (const rows of [tables, lines]) {
+      assert.isTrue(rows.every(Schema.is(TldrRow)))
+      assert.deepStrictEqual(all("tldr", rows).pairs.map(contentOf), expected)
+    }
+    assert.deepStrictEqual(all("tldr", expected).pairs.map(contentOf), expected)
+    // CarperAI's prompts end with the post, its summaries begin with the mark.
+    const marked = {
+      prompt: "SUBREDDIT: r/legaladvice\nTITLE: Why?\nPOST: One",
+      chosen: "TL;DR: second",
+      rejected: "TL;DR: first"
+    }
+    assert.deepStrictEqual(all("tldr", [marked]).pairs.map(contentOf), [
+      { prompt: `${marked.prompt}\n\nTL;DR:`, chosen: " second", rejected: " first" }
+    ])
+  })
+
   it("fits the row schemas", () => {
     assert.isTrue(Schema.is(TldrRow)({ info, summaries, choice: 1 }))
     assert.isTrue(Schema.is(PlainRow)({ prompt, chosen: "a", rejected: "b" }))

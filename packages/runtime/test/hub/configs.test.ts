@@ -84,6 +84,17 @@ describe("the files of a split", () => {
   it("are those of a folder or of patterns whatever the README says", () => {
     assert.deepStrictEqual(chosen(["d/train.csv", ...files], two, { split: "train", dir: "d" }), ["d/train.csv"])
     assert.deepStrictEqual(chosen(files, two, { split: "x", files: ["b*"] }), ["b.csv"])
+    // The branch refs/convert/parquet, and shards of a mirror's own splits.
+    const converted = [
+      "axis/test/0000.parquet",
+      "comparisons/train/0000.parquet",
+      "comparisons/validation/0000.parquet"
+    ]
+    assert.deepStrictEqual(chosen(converted, undefined, { split: "train", dir: "comparisons" }), [converted[1]!])
+    const mirror = ["test", "train", "valid1", "valid2"].map((split) =>
+      `data/${split}-00000-of-00001-0123456789abcdef.parquet`
+    )
+    assert.deepStrictEqual(chosen(mirror, undefined, { split: "valid1" }), [mirror[2]!])
   })
 
   it("are refused with a reason when the README is damaged", () => {
