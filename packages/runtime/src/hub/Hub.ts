@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
 import { EnvHttpProxyAgent, fetch as undiciFetch } from "undici"
 import { type Asked, exhausted, failureOf, Transient } from "./failure.ts"
-import { type HubSettings, settingsOf } from "./Settings.ts"
+import { type HubSettings, settingsOf, shownProxies } from "./Settings.ts"
 
 export interface Question {
   /** `models/gpt2` or `datasets/Anthropic/hh-rlhf`, for messages. */
@@ -56,7 +56,7 @@ const networkFailure = (asked: Asked, error: unknown): Transient | HubError => {
       remedy: "a proxy that opens TLS needs NODE_EXTRA_CA_CERTS=its-certificate.pem"
     })
   }
-  return new Transient(`no answer from ${host}: ${code === "" ? message : `${message} (${code})`}`)
+  return new Transient(`no answer from ${host}: ${message.includes(code) ? message : `${message} (${code})`}`)
 }
 
 /** Undefined where a proxy's address is none. */
@@ -79,10 +79,7 @@ const unusable = ({ endpoint, proxies, token }: HubSettings, agent: unknown) => 
     return { reason: "protocol", problem: `HF_ENDPOINT is ${endpoint}`, remedy: "it begins with https://" } as const
   }
   if (agent === undefined) {
-    const { httpProxy, httpsProxy } = proxies
-    // Without the name and password that may be in it.
-    const shown = [httpProxy, httpsProxy].filter((proxy) => proxy !== "").map((proxy) => proxy.replace(/\/\/.*@/, "//"))
-    const problem = `a proxy cannot be used: ${shown.join(", ")}`
+    const problem = `a proxy cannot be used: ${shownProxies(proxies)}`
     return { reason: "protocol", problem, remedy: "HTTPS_PROXY and HTTP_PROXY begin with http:// or https://" } as const
   }
   if (token !== undefined && /[^\x21-\x7e]/.test(Redacted.value(token))) {

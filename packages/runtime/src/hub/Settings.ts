@@ -23,6 +23,11 @@ export interface HubSettings {
   readonly rangeBytes: number
 }
 
+/** For messages: without the names and passwords that may be in them. */
+export const shownProxies = ({ httpProxy, httpsProxy }: HubSettings["proxies"]): string =>
+  [...new Set([httpProxy, httpsProxy])].filter((proxy) => proxy !== "").map((proxy) => proxy.replace(/\/\/.*@/, "//"))
+    .join(", ")
+
 export type Environment = Readonly<Record<string, string | undefined>>
 
 const isTrue = (value: string | undefined): boolean => /^(1|on|yes|true)$/i.test(value ?? "")

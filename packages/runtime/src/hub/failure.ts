@@ -1,7 +1,7 @@
 // What an answer of the Hub means when it is not what was asked for: worth another try, and when; or a typed error that says
 // what to do. https://huggingface.co/docs/hub/api and `huggingface_hub/utils/_http.py` name the headers.
 import { HubError } from "@penchant/dsl/Errors"
-import type { HubSettings } from "./Settings.ts"
+import { type HubSettings, shownProxies } from "./Settings.ts"
 
 /** Worth another try. */
 export class Transient {
@@ -113,6 +113,12 @@ export const failureOf = (asked: Asked, status: number, headers: Headers, body: 
 /** Hosts that a firewall must let through, because the Hub redirects to them. */
 const hosts = "huggingface.co, *.hf.co, *.xethub.hf.co"
 
+/** Which proxies are set, since they are easily forgotten. */
+const proxyNamed = ({ proxies }: HubSettings): string => {
+  const shown = shownProxies(proxies)
+  return shown === "" ? "HTTPS_PROXY" : `the proxy ${shown}, which requests go through unless NO_PROXY names their host`
+}
+
 /** After the last try. */
 export const exhausted = ({ repo, settings, url }: Asked, { problem, wait }: Transient, attempts: number): HubError =>
   /answered 429/.test(problem)
@@ -131,6 +137,8 @@ export const exhausted = ({ repo, settings, url }: Asked, { problem, wait }: Tra
       reason: "network",
       problem: `${problem} (${attempts} tries, ${new URL(url).host})`,
       remedy: settings.endpoint === "https://huggingface.co"
-        ? `check the network, HTTPS_PROXY, or a mirror in HF_ENDPOINT; a firewall must allow ${hosts}; what was fetched is kept`
-        : "check the network, HTTPS_PROXY and HF_ENDPOINT; what was fetched is kept"
+        ? `check the network, ${
+          proxyNamed(settings)
+        }, or a mirror in HF_ENDPOINT; a firewall must allow ${hosts}; what was fetched is kept`
+        : `check the network, ${proxyNamed(settings)}, and HF_ENDPOINT; what was fetched is kept`
     })

@@ -63,17 +63,18 @@ const decoded = <A>(repo: Repo, schema: Schema.Codec<A, any>, value: unknown): E
       remedy: "check HF_ENDPOINT"
     }))
 
+const offline = (repo: Repo, what: string): HubError =>
+  new HubError({
+    repo,
+    reason: "offline",
+    problem: `HF_HUB_OFFLINE is set, so ${what} cannot be asked`,
+    remedy: "unset it"
+  })
+
 /** The commit that a branch, tag or commit is now; remembered in the cache's refs. */
 export const resolveCommit = Effect.fn("resolveCommit")(function*(hub: Hub, repo: Repo, revision: string) {
   if (isCommit(revision)) return revision
-  if (hub.settings.offline) {
-    return yield* new HubError({
-      repo,
-      reason: "offline",
-      problem: `HF_HUB_OFFLINE is set, so what ${revision} is now cannot be asked`,
-      remedy: "unset it, or give the commit as revision"
-    })
-  }
+  if (hub.settings.offline) return yield* offline(repo, `what ${revision} is now`)
   const { name, type } = repoOf(repo)
   const info = yield* asking(hub, repo, ({ datasetInfo, modelInfo }, options) =>
     type === "model"
@@ -90,6 +91,7 @@ export const resolveCommit = Effect.fn("resolveCommit")(function*(hub: Hub, repo
 
 /** Every file at a commit, sorted by path. */
 export const listFiles = Effect.fn("listFiles")(function*(hub: Hub, repo: Repo, commit: string) {
+  if (hub.settings.offline) return yield* offline(repo, `what ${commit.slice(0, 12)} holds`)
   const entries = yield* asking(hub, repo, async ({ listFiles }, options) => {
     const all: Array<unknown> = []
     const listing = listFiles({ repo: repoOf(repo), revision: commit, recursive: true, ...options })

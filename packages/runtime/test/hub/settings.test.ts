@@ -7,7 +7,7 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
-import { failureOf, Transient, waitOf } from "../../src/hub/failure.ts"
+import { exhausted, failureOf, Transient, waitOf } from "../../src/hub/failure.ts"
 import { settingsOf } from "../../src/hub/Settings.ts"
 import { awkward, fetchAll, scene } from "./scene.ts"
 
@@ -87,6 +87,28 @@ describe("hub settings", () => {
     assert.instanceOf(failureOf(asked, 503, new Headers(), ""), Transient)
     const storage = { ...asked, url: "https://us.aws.cdn.hf.co/x" }
     assert.instanceOf(failureOf(storage, 403, new Headers(), ""), Transient)
+  })
+
+  it.live("asks nothing under HF_HUB_OFFLINE, not even of a commit", () =>
+    Effect.gen(function*() {
+      const { fake, with: made } = yield* scene()
+      const commit = fake.commit("models/o/m", awkward())
+      for (const revision of ["main", commit]) {
+        const { message } = yield* Effect.flip(fetchAll(made({ offline: true }), "models/o/m", revision))
+        assert.match(message, /^models\/o\/m: HF_HUB_OFFLINE is set, so .* cannot be asked \(unset it\)$/)
+      }
+      assert.isEmpty(fake.asked)
+    }).pipe(Effect.scoped))
+
+  it("names the proxy that may be at fault, without its password", () => {
+    const settings = settingsOf({ HOME: home(), HTTPS_PROXY: "http://me:secret@10.0.0.1:3128", https_proxy: "" })
+    const asked = { repo: "models/o/m", url: "https://huggingface.co/api/models/o/m", settings }
+    const { message } = exhausted(asked, new Transient("no answer from huggingface.co: connect ECONNREFUSED"), 6)
+    assert.include(
+      message,
+      "the proxy http://10.0.0.1:3128, which requests go through unless NO_PROXY names their host"
+    )
+    assert.notInclude(message, "secret")
   })
 
   it.live("goes through a proxy, except to the hosts that need none", () =>
