@@ -55,11 +55,11 @@ const same = (bytes: Buffer, a: number, b: number): boolean => {
   return true
 }
 
-/** Open addressing over the places of entries, at most half full. */
-const resolve = (bytes: Buffer, found: Array<Repeat>): void => {
-  const table = new Int32Array(2 ** Math.ceil(Math.log2(2 * bytes.length / entryBytes + 2))).fill(-1)
+/** Open addressing over the places of entries; `table` has more than twice as many slots, a power of two. */
+const resolve = (bytes: Buffer, length: number, table: Int32Array, found: Array<Repeat>): void => {
+  table.fill(-1)
   const mask = table.length - 1
-  for (let at = 0; at < bytes.length; at += entryBytes) {
+  for (let at = 0; at < length; at += entryBytes) {
     // The first byte is that of the partition.
     let slot = bytes.readUInt32LE(at + 4) & mask
     while (table[slot] !== -1 && !same(bytes, table[slot]!, at)) slot = (slot + 1) & mask
@@ -90,15 +90,14 @@ export const repeats = (): Repeats => {
     part.written.push(blocks++)
     part.used = 0
   }
-  /** The entries of a partition, in the order they came. */
-  const entriesOf = ({ block, used, written }: Partition): Buffer => {
-    const bytes = Buffer.allocUnsafeSlow(written.length * blockBytes + used)
+  const lengthOf = ({ used, written }: Partition): number => written.length * blockBytes + used
+  /** The entries of a partition, in the order they came, into `bytes`. */
+  const read = ({ block, used, written }: Partition, bytes: Buffer): void => {
     for (const [at, number] of written.entries()) {
-      const read = onDisk(() => fs.readSync(spilled!.file, bytes, at * blockBytes, blockBytes, number * blockBytes))
-      if (read < blockBytes) throw new StoreError({ path: os.tmpdir(), problem: "the list of digests was cut" })
+      const length = onDisk(() => fs.readSync(spilled!.file, bytes, at * blockBytes, blockBytes, number * blockBytes))
+      if (length < blockBytes) throw new StoreError({ path: os.tmpdir(), problem: "the list of digests was cut" })
     }
     block.copy(bytes, written.length * blockBytes, 0, used)
-    return bytes
   }
   return {
     add: (index, text) => {
@@ -113,7 +112,14 @@ export const repeats = (): Repeats => {
     },
     finish: () => {
       const found: Array<Repeat> = []
-      for (const part of parts) resolve(entriesOf(part), found)
+      // One buffer and one table for all: what is thrown away outside of the heap is collected late.
+      const longest = Math.max(...parts.map(lengthOf))
+      const bytes = Buffer.allocUnsafeSlow(longest)
+      const table = new Int32Array(2 ** Math.ceil(Math.log2(2 * longest / entryBytes + 2)))
+      for (const part of parts) {
+        read(part, bytes)
+        resolve(bytes, lengthOf(part), table, found)
+      }
       return found.toSorted((a, b) => a.index - b.index)
     },
     close: () => {
