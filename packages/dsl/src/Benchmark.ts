@@ -41,7 +41,7 @@ export interface BenchmarkOptions {
 type Names<Word extends string, N> =
   | (keyof N & string)
   | `${keyof N & string}Stderr`
-  | `${Word}${"Questions" | "Rows" | "Cut" | "Unknown" | "HandWritten"}`
+  | `${Word}${"Questions" | "Rows" | "Cut" | "Unknown" | "HandWritten" | "TextAlone"}`
 type Failure = EvaluationError | DataError | BadTokens
 
 /** Name of a number -> lm-eval's key. */
@@ -97,7 +97,9 @@ const group = <Word extends keyof typeof places, Subset extends string, Task ext
   task: string,
   subsets: ReadonlyArray<Subset>,
   taskOf: (subset: Subset) => Task,
-  place: (subset: Subset) => Place
+  place: (subset: Subset) => Place,
+  /** Judges the answers of a task once more. */
+  judged: (asked: Step<Scores<never>, never>, numbers: Numbers) => Step<Scores<never>, never> = (asked) => asked
 ) =>
 <R, const N extends Numbers>(row: Schema.Codec<R, any>, numbers: N) => {
   type Data<E> = { readonly [S in Subset]?: Step<Rows<R>, E> }
@@ -118,7 +120,10 @@ const group = <Word extends keyof typeof places, Subset extends string, Task ext
           const rows = data[subset]
           return rows === undefined
             ? []
-            : [[subset, asked(subset, taskOf(subset), numbers, model, rows, shotData?.[subset], options)]]
+            : [[
+              subset,
+              judged(asked(subset, taskOf(subset), numbers, model, rows, shotData?.[subset], options), numbers)
+            ]]
         }))
       })
   })
@@ -155,7 +160,8 @@ export const benchmark = {
     }
   ),
   /**
-   * MATH, level 5, 4 examples of its own; `mathHard` takes equal numbers for equal, `mathHardOriginal` equal text only.
+   * MATH, level 5, 4 examples of its own; `mathHard` takes equal values for equal, `mathHardOriginal` equal text, and what
+   * sympy finds equal where Python has it; `mathHardVerified` is math-verify's, not there without it.
    * https://arxiv.org/abs/2103.03874
    */
   mathHard: group(
@@ -163,10 +169,16 @@ export const benchmark = {
     "leaderboard_math_hard",
     mathSubsets,
     (subset) => `leaderboard_math_${subset}_hard` as const,
-    places.mathHard
+    places.mathHard,
+    (asked, numbers) =>
+      make({ kind: "mathEquivalence", title: `verdicts on ${asked.title}`, inputs: { asked }, parameters: { numbers } })
   )(
     MathRow,
-    { mathHard: "exact_match_numeric,none", mathHardOriginal: "exact_match_original,none" }
+    {
+      mathHard: "exact_match_numeric,none",
+      mathHardOriginal: "exact_match_original,none",
+      mathHardVerified: "exact_match,none"
+    }
   ),
   /** Grade-school mathematics, 5 examples; `gsm8k` wants the answer after `####`. https://arxiv.org/abs/2110.14168 */
   gsm8k: single("gsm8k", "gsm8k", places.gsm8k)(Gsm8kRow, {

@@ -28,6 +28,7 @@ export type BuiltinKind =
   | "judgedByModel"
   | "contamination"
   | "benchmark"
+  | "mathEquivalence"
   | "benchmarkGroup"
   | "scores"
   | "trajectory"

@@ -45,9 +45,13 @@ export const benchmarksOf = Effect.fnUntraced(
       )
       const samples: Record<string, string> = {}
       for (const each of stepsOf([step])) {
-        const asked = each.kind === "benchmark" ? outcomeOf(each)?.artifact : undefined
+        // What judges the answers of a task comes after it, with samples of its own.
+        const { parameters } = each.kind === "mathEquivalence" ? each.inputs["asked"]! : each
+        const asked = each.kind === "benchmark" || each.kind === "mathEquivalence"
+          ? outcomeOf(each)?.artifact
+          : undefined
         const file = asked === undefined ? undefined : (yield* store.open(asked.digest)).files["samples.jsonl"]
-        if (file !== undefined) samples[(each.parameters as { readonly task: string }).task] = file
+        if (file !== undefined) samples[(parameters as { readonly task: string }).task] = file
       }
       found.push({
         label,

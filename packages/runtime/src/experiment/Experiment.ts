@@ -84,6 +84,7 @@ const make = Effect.fnUntraced(function*(options: ExperimentOptions) {
   const facts = yield* planning(home, {
     ...options,
     computes: (step) => implementationOf(step)?.computes === true,
+    outside: (step) => implementationOf(step)?.outside?.(),
     numerics: engine.numerics
   })
 

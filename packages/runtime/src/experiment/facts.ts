@@ -16,6 +16,8 @@ import { readSources } from "./sources.ts"
 export interface FactsOptions {
   /** Which steps run on the engine. */
   readonly computes: (step: AnyStep) => boolean
+  /** What else a step depends on outside this process. */
+  readonly outside?: (step: AnyStep) => Readonly<Record<string, unknown>> | undefined
   /** Asked for only when the graph has such a step. */
   readonly numerics: Effect.Effect<Numerics, ComputeError>
   /** What relative paths are relative to. */
@@ -67,6 +69,7 @@ export const planning = Effect.fnUntraced(function*(home: Home, options: FactsOp
       numerics: steps.some(options.computes) ? yield* numerics : undefined,
       sources,
       computes: options.computes,
+      outside: options.outside ?? (() => undefined),
       directory
     }, known)
     return { graph: made, labels: labelsOf(made, targets, pipeline), code: packages }

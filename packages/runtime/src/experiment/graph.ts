@@ -32,6 +32,8 @@ export interface Facts extends Omit<Surroundings, "numerics"> {
   /** By absolute path, or reference. */
   readonly sources: ReadonlyMap<string, SourceResult>
   readonly computes: (step: AnyStep) => boolean
+  /** Of a step that does not compute: what stands in the place of an engine's numerics. */
+  readonly outside: (step: AnyStep) => Readonly<Record<string, unknown>> | undefined
   readonly directory: string
 }
 
@@ -82,7 +84,7 @@ const nodeOf = (step: AnyStep, inputs: Readonly<Record<string, Node>>, facts: Fa
   }
   const computes = facts.computes(step)
   const { code, modules } = facts
-  const own = ownKey(step, sources, { code, modules, numerics: computes ? facts.numerics : undefined })
+  const own = ownKey(step, sources, { code, modules, numerics: computes ? facts.numerics : facts.outside(step) })
   if (own instanceof NotCanonical) {
     problem = new StoreError({ path: step.title, problem: `${own.message}, so the step has no key` })
   }

@@ -42,6 +42,8 @@ const subject = (step: AnyStep): AnyStep | undefined => {
     Object.values(step.inputs)[0]
     : step.kind === "judgedByEndpoint" || step.kind === "judgedByModel" ?
     step.inputs["answers"]?.inputs["model"]
+    : step.kind === "mathEquivalence" ?
+    step.inputs["asked"]
     : step.kind === "benchmark" ?
     step.inputs["model"]
     : step.kind === "trajectory" ?

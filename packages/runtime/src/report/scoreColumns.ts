@@ -35,7 +35,7 @@ const headed = (column: ScoreColumn, present: ReadonlySet<string>): ScoreColumn 
 
 /** Shown as an interval beside another number, or as a fact about the data. */
 const elsewhere =
-  /(Low|High|Stderr|Pairs|Questions|Rows|Cut|Unknown|HandWritten|Contaminated|Ties|Unparsable|Judged)$|^(shorterWins|longerChosen)$/
+  /(Low|High|Stderr|Pairs|Questions|Rows|Cut|Unknown|HandWritten|TextAlone|Contaminated|Ties|Unparsable|Judged)$|^(shorterWins|longerChosen)$/
 
 /** Runs, and models that none of them trained. */
 const scoredOf = ({ models = [], runs }: ReportData) => [...models, ...runs]
@@ -49,6 +49,8 @@ export interface Asked {
   readonly unknown: number
   /** Rows that are not the benchmark's own. */
   readonly handWritten: number
+  /** Tasks whose answers were compared as text, without sympy. */
+  readonly textAlone: number
   /** The most that any of the models was trained on. */
   readonly contaminated: number
 }
@@ -72,6 +74,7 @@ export const askedOf = (data: ReportData): ReadonlyArray<Asked> => {
       cut: of("Cut"),
       unknown: of("Unknown"),
       handWritten: of("HandWritten"),
+      textAlone: of("TextAlone"),
       contaminated
     }
   })

@@ -18,12 +18,13 @@ export const benchmarksOf = (data: ReportData): string => {
   const asked = askedOf(data)
   const byHand = asked.filter(({ handWritten }) => handWritten > 0).map(({ word }) => word)
   const sentences = byHand.length === 0 ? [] : [`* ${list(byHand)}: hand-written rows, not the benchmark's own.`]
-  for (const { contaminated, cut, questions, rows, unknown, word } of asked) {
+  for (const { contaminated, cut, questions, rows, textAlone, unknown, word } of asked) {
     const met = [
       cut === 0 ? "" : `${count(cut, "context")} cut on the left to fit the window`,
       unknown === 0 ? "" : `${count(unknown, "right answer")} not among the choices, counted as wrong`
     ].filter((part) => part !== "")
     if (met.length > 0) sentences.push(`${word}, ${count(questions, "question")}: ${list(met)}.`)
+    if (textAlone > 0) sentences.push(`${word}Original compares text alone, without sympy: a lower bound.`)
     if (contaminated > 0) {
       const share = `${grouped(contaminated)} of the ${count(rows, "question")} of ${word}`
       sentences.push(`Warning: ${share} have 13 words in a row that training data has.`)

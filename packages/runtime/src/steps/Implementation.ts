@@ -56,6 +56,8 @@ export type Check = (step: AnyStep, around: Around) => Effect.Effect<void, Model
 export interface Implementation {
   /** Runs on the engine: its numerics are part of both keys, and it takes the engine's one permit. */
   readonly computes: boolean
+  /** What else outside this process its numbers depend on: part of both keys, as an engine's numerics are. */
+  readonly outside?: () => Readonly<Record<string, string>> | undefined
   /** What can be known before anything runs: asked of steps that are not in the store. */
   readonly check?: Check
   readonly run: (

@@ -37,6 +37,8 @@ export const named = (
   const meta: Record<string, number> = {}
   for (const [name, key] of Object.entries(names)) {
     const [metric, filter] = key.split(",")
+    // One that Python tells is not there without it.
+    if (numbers[key] === undefined) continue
     meta[name] = numbers[key] as number
     const error = numbers[`${metric}_stderr,${filter}`]
     if (error !== undefined) meta[`${name}Stderr`] = error as number

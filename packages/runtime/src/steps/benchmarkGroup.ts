@@ -10,6 +10,9 @@ import { Numbers } from "./scores.ts"
 
 const Parameters = Schema.Struct({ task: Schema.String, numbers: Schema.Record(Schema.String, Schema.String) })
 
+/** Sums over the tasks; those of which there are none say 0. */
+const facts = ["Questions", "Rows", "Cut", "Unknown", "HandWritten", "TextAlone"]
+
 export const benchmarkGroup: Implementation = {
   computes: false,
   run: Effect.fn("benchmarkGroup")(function*(job) {
@@ -22,14 +25,12 @@ export const benchmarkGroup: Implementation = {
     const results = grouped(task, Object.values(numbers), tasks)
     const word = Object.keys(numbers)[0]!
     const sum = (name: string): number =>
-      inputs.reduce((total, input) => total + metaOf(input, Numbers)[`${word}${name}`]!, 0)
+      inputs.reduce((total, input) => total + (metaOf(input, Numbers)[`${word}${name}`] ?? 0), 0)
     return {
       kind: "Scores",
       meta: {
         ...named(numbers, results.results[task]!),
-        ...Object.fromEntries(
-          ["Questions", "Rows", "Cut", "Unknown", "HandWritten"].map((name) => [word + name, sum(name)])
-        )
+        ...Object.fromEntries(facts.map((name) => [word + name, sum(name)]))
       },
       files: { "results.json": json(results) }
     }

@@ -2,6 +2,7 @@
 // Loaded when a step of the kind first runs: a run that takes everything from the store loads no tokenizer and no engine.
 import type { BuiltinKind } from "@penchant/dsl/Step"
 import * as Effect from "effect/Effect"
+import { mathPython } from "../evaluation/tasks/mathPython.ts"
 import type { Check, Implementation } from "./Implementation.ts"
 
 const lazy = (computes: boolean, load: () => Promise<Implementation>): Implementation => ({
@@ -40,6 +41,10 @@ export const implementations: Record<BuiltinKind, Implementation> = {
   judgedByModel: computing(() => import("./judgedByModel.ts").then((m) => m.judgedByModel)),
   contamination: plain(() => import("./contamination.ts").then((m) => m.contamination)),
   benchmark: computing(() => import("./benchmark.ts").then(({ benchmark }) => benchmark)),
+  mathEquivalence: {
+    ...plain(() => import("./mathEquivalence.ts").then((m) => m.mathEquivalence)),
+    outside: () => mathPython()?.versions
+  },
   benchmarkGroup: plain(() => import("./benchmarkGroup.ts").then(({ benchmarkGroup }) => benchmarkGroup)),
   scores: plain(() => import("./scores.ts").then(({ scores }) => scores)),
   trajectory: plain(() => import("./trajectory.ts").then(({ trajectory }) => trajectory))

@@ -26,6 +26,7 @@ const nowhere: Facts = {
   numerics: undefined,
   sources: new Map(),
   computes: () => false,
+  outside: () => undefined,
   directory: "/"
 }
 const planKey = (target: AnyStep): string => graph(stepsOf([target]), nowhere, new WeakMap()).of(target).planKey

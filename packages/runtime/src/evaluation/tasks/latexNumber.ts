@@ -21,12 +21,20 @@ export const latexNumber = (text: string): number | undefined => {
     take(close)
     return value
   }
+  /** `2\frac{1}{2}` is two and a half. */
+  const mixed = (whole: number): number => {
+    const [frac, , over, , , under] = tokens.slice(at, at + 7)
+    const proper = fractions.has(frac ?? "") && /^\d+$/.test(over ?? "") && /^\d+$/.test(under ?? "")
+    if (!proper || !Number.isInteger(whole) || whole === 0 || Number(over) >= Number(under)) return whole
+    at += 7
+    return whole + Number(over) / Number(under)
+  }
   const one = (): number => {
     const next = tokens[at] ?? ""
     if (next === "(") return between("(", ")")
     if (next === "{") return between("{", "}")
     at += 1
-    if (/^[\d.]/.test(next)) return Number(next)
+    if (/^[\d.]/.test(next)) return mixed(Number(next))
     if (fractions.has(next)) return between("{", "}") / between("{", "}")
     if (next === "\\sqrt") {
       const degree = tokens[at] === "[" ? between("[", "]") : 2

@@ -1,8 +1,8 @@
 // MATH, level 5, four worked examples. https://arxiv.org/abs/2103.03874
 // Examples and tables are those of EleutherAI/lm-evaluation-harness@4e7e0d47f33b, lm_eval/tasks/leaderboard/math (MIT).
-// Leaves out sympy and math-verify: what they alone take for equal is wrong here, and lm-eval's `exact_match` has no number.
+// Leaves out sympy and math-verify: see mathEquivalence.ts.
 import { MathRow, type mathSubsets } from "@penchant/dsl/BenchmarkRows"
-import { latexNumber } from "./latexNumber.ts"
+import { sameValue } from "./latexValue.ts"
 import tables from "./mathShots.json" with { type: "json" }
 import type { GenerationTask } from "./Task.ts"
 
@@ -53,11 +53,6 @@ const compared = (response: string, target: string, same: (ours: string, theirs:
   return ours !== undefined && target !== "" && same(ours, normalised(target).trim())
 }
 const sameText = (a: string, b: string): boolean => a === b
-const sameNumber = (a: string, b: string): boolean => {
-  const [x, y] = [latexNumber(a), latexNumber(b)]
-  return x !== undefined && y !== undefined && Math.abs(x - y) <= 1e-9 * Math.max(1, Math.abs(y))
-}
-
 export const mathHard = (subset: typeof mathSubsets[number]): GenerationTask<Row> => ({
   kind: "generation",
   name: `leaderboard_math_${subset}_hard`,
@@ -72,7 +67,7 @@ export const mathHard = (subset: typeof mathSubsets[number]): GenerationTask<Row
   filters: { none: (response) => response },
   judge: {
     exact_match_original: (response, target) => compared(response, target, sameText),
-    exact_match_numeric: (response, target) => compared(response, target, (a, b) => sameText(a, b) || sameNumber(a, b))
+    exact_match_numeric: (response, target) => compared(response, target, (a, b) => sameText(a, b) || sameValue(a, b))
   },
   shots: { count: 4, from: "fixed", fixed: tables.samples, target: ({ solution }) => solution }
 })

@@ -84,11 +84,13 @@ export const pooled = ({ "n-samples": samples, results }: Results, key: string):
   const stderrKey = `${metric}_stderr,${filter}`
   const parts = Object.entries(results).map(([name, numbers]) => ({
     n: samples[name]!.effective,
-    value: numbers[key]!,
+    value: numbers[key],
     error: numbers[stderrKey]
   }))
   const total = parts.reduce((sum, { n }) => sum + n, 0)
-  const mean = parts.reduce((sum, { n, value }) => sum + n * value, 0) / total
+  // A metric that not every task has is none of the group.
+  if (parts.some(({ value }) => value === undefined)) return {}
+  const mean = parts.reduce((sum, { n, value }) => sum + n * value!, 0) / total
   // A task of one question has no error of its own, and the group then has none.
   if (parts.some(({ error }) => error === undefined)) return { [key]: mean }
   const variance = parts.reduce((sum, { error, n }) => sum + (n - 1) * error! ** 2 * n, 0) / (total - parts.length)
@@ -99,13 +101,16 @@ export const pooled = ({ "n-samples": samples, results }: Results, key: string):
 export const grouped = (name: string, keys: ReadonlyArray<string>, tasks: ReadonlyArray<Results>): Results => {
   const all = joined(tasks)
   const questions = Object.values(all["n-samples"]).reduce((sum, { effective }) => sum + effective, 0)
+  const numbers: Numbers = Object.assign({}, ...keys.map((key) => pooled(all, key)))
   const row = {
     name,
     alias: name,
     sample_len: questions,
-    ...Object.assign({}, ...keys.map((key) => pooled(all, key))),
-    sample_count: Object.fromEntries(keys.map((key) => [key, questions]))
-  } as Row
+    ...numbers,
+    sample_count: Object.fromEntries(
+      Object.keys(numbers).filter((key) => !key.includes("_stderr,")).map((key) => [key, questions])
+    )
+  } as unknown as Row
   const shots = new Set(Object.values(all["n-shot"]))
   const [first] = Object.values(all.higher_is_better)
   const metrics = new Set(keys.map((key) => key.split(",")[0]!))

@@ -70,12 +70,12 @@ export const choiceMetrics: Readonly<
   }
 }
 
-/** Mean and its standard error, n - 1 below; no error of one answer. */
-const summary = (answers: ReadonlyArray<Answered>): Record<string, number> => {
+/** Mean of each metric over the questions and its standard error, n - 1 below; no error of one answer. */
+export const summary = (all: ReadonlyArray<Answered["metrics"]>): Record<string, number> => {
   const numbers: Record<string, number> = {}
-  const n = answers.length
-  for (const key of Object.keys(answers[0]?.metrics ?? {})) {
-    const values = answers.map(({ metrics }) => metrics[key]!)
+  const n = all.length
+  for (const key of Object.keys(all[0] ?? {})) {
+    const values = all.map((metrics) => metrics[key]!)
     const mean = values.reduce((a, b) => a + b, 0) / n
     const [name, filter] = key.split(",")
     numbers[key] = mean
@@ -126,7 +126,7 @@ const choices = Effect.fnUntraced(function*<R>(
       }))
     }
   })
-  return { answers, numbers: summary(answers), events: { truncated, unknownAnswers } }
+  return { answers, numbers: summary(answers.map(({ metrics }) => metrics)), events: { truncated, unknownAnswers } }
 })
 
 const generation = Effect.fnUntraced(function*<R>(
@@ -146,7 +146,7 @@ const generation = Effect.fnUntraced(function*<R>(
   })
   return {
     answers,
-    numbers: summary(answers),
+    numbers: summary(answers.map(({ metrics }) => metrics)),
     events: { truncated, unknownAnswers: answers.filter(({ target }) => target === "").length }
   }
 })
