@@ -62,14 +62,14 @@ export interface WinRateOptions extends Omit<GenerateOptions, "samples"> {
 
 /**
  * Share of prompts of which the judge prefers the model's answer, with a bootstrap interval over prompts; `winRateControlled`
- * is what it would be at equal lengths: AlpacaEval's logistic model, without its difficulties of instructions. Equal answers
- * are ties and not asked; verdicts that cannot be read leave their prompt out, counted in `winRateUnparsable`.
+ * is what it would be at equal lengths, by the logistic model of AlpacaEval 2 on length and, where `difficulty` names a column
+ * of the pairs that has it, the difficulty of each instruction. Equal answers are ties and not asked; verdicts that cannot be read leave their prompt out, counted in `winRateUnparsable`.
  */
-export const winRate = <M extends string, E, EJ, E2 = never>(
-  prompts: Step<Tokens<M, PairNeeds>, E>,
-  { against, judge: by, order = "both", question, ties = "half", ...options }:
+export const winRate = <M extends string, E, EJ, E2 = never, const D extends string = never>(
+  prompts: Step<Tokens<M, PairNeeds | NoInfer<`column:${D}`>>, E>,
+  { against, difficulty, judge: by, order = "both", question, ties = "half", ...options }:
     & WinRateOptions
-    & { readonly judge: Judge<EJ>; readonly against?: Step<Weights<NoInfer<M>>, E2> }
+    & { readonly judge: Judge<EJ>; readonly against?: Step<Weights<NoInfer<M>>, E2>; readonly difficulty?: D }
 ): Metric<
   | "winRate"
   | "winRateLow"
@@ -94,7 +94,7 @@ export const winRate = <M extends string, E, EJ, E2 = never>(
           others: against === undefined ? undefined : generate(against, asked, options),
           pairs: prompts.inputs["data"]
         },
-        parameters: { question, order, ties, ...by.parameters },
+        parameters: { question, order, ties, ...(difficulty === undefined ? {} : { difficulty }), ...by.parameters },
         attached: by.attached
       }) as never
   }

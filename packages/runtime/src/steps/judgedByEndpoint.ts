@@ -15,7 +15,8 @@ import type { Implementation } from "./Implementation.ts"
 export const Asked = {
   question: Schema.Literals(["hh", "tldr", "tldrSimple"]),
   order: Schema.Literals(["both", "seeded"]),
-  ties: Schema.Literals(["half", "loss", "leftOut"])
+  ties: Schema.Literals(["half", "loss", "leftOut"]),
+  difficulty: Schema.optionalKey(Schema.String)
 }
 const Parameters = Schema.Struct({ ...Asked, model: Schema.String, maxTokens: Schema.Int })
 
@@ -31,12 +32,12 @@ const Manners = Schema.Struct({
 export const judgedByEndpoint: Implementation = {
   computes: false,
   run: Effect.fn("judgedByEndpoint")(function*(job) {
-    const { maxTokens, model, order, question, ties } = parametersOf(job, Parameters)
+    const { difficulty, maxTokens, model, order, question, ties } = parametersOf(job, Parameters)
     const { concurrency = 4, cost, prices = { input: 0, output: 0 }, timeout = 60, tokens } = Schema.decodeUnknownSync(
       Manners
     )(job.step.attached)
     const progress = yield* Progress
-    const contests = yield* contestsOf(job)
+    const contests = yield* contestsOf(job, difficulty)
     const kept = verdicts(job.shared)
     const asked = contests.flatMap((contest, c) =>
       placesOf(contest, order).map((place) => {

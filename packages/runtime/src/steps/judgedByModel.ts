@@ -20,9 +20,9 @@ const Parameters = Schema.Struct(Asked)
 export const judgedByModel: Implementation = {
   computes: true,
   run: Effect.fn("judgedByModel")(function*(job) {
-    const { order, question, ties } = parametersOf(job, Parameters)
+    const { difficulty, order, question, ties } = parametersOf(job, Parameters)
     const { numerics, open } = yield* Engine
-    const contests = yield* contestsOf(job)
+    const contests = yield* contestsOf(job, difficulty)
     const folder = yield* folderOf(job, "model")
     const tokenizer = yield* loadTokenizer(folder)
     const model = yield* loadModel(folder)

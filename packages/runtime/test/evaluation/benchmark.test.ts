@@ -124,7 +124,8 @@ describe("rows of the Hub", () => {
     const metrics = Object.values(benchmark).map((word) => word.hub())
     const steps = metrics.flatMap((metric) => {
       const step: AnyStep = metric.on(base as never)
-      return step.kind === "benchmark" ? [step] : Object.values(step.inputs)
+      const asked = step.kind === "benchmark" ? [step] : Object.values(step.inputs)
+      return asked.map((each) => (each.kind === "mathEquivalence" ? each.inputs["asked"]! : each))
     })
     assert.deepStrictEqual(
       steps.map(({ parameters }) => (parameters as { readonly task: string }).task).toSorted(),

@@ -15,9 +15,10 @@ import { fileURLToPath } from "node:url"
 import { Engine } from "../../src/compute/Engine.ts"
 import { layer } from "../../src/compute/Engines.ts"
 import { numerics } from "../../src/compute/numerics.ts"
+import { lengthControlled } from "../../src/evaluation/judge/lengthControlled.ts"
 import { questions, verdictIn } from "../../src/evaluation/judge/questions.ts"
 import { CurrentJudge, type JudgeSettings, openai, settingsOf } from "../../src/evaluation/judge/settings.ts"
-import { controlled, placesOf, winRateOf } from "../../src/evaluation/judge/winRate.ts"
+import { placesOf, winRateOf } from "../../src/evaluation/judge/winRate.ts"
 import { Progress } from "../../src/platform/Progress.ts"
 import type { Job } from "../../src/steps/Implementation.ts"
 import { judgedByEndpoint } from "../../src/steps/judgedByEndpoint.ts"
@@ -289,14 +290,41 @@ describe("win rates", () => {
     assert.isTrue(first > 70 && first < 130)
   })
 
-  it("at equal lengths are what the logistic fit says", () => {
-    // Without a difference of lengths: 2 - 3 p - 0.01 logit(p) = 0.
-    const p = controlled(Float64Array.of(1, 1, 0), Float64Array.of(0, 0, 0))
-    assert.closeTo(2 - 3 * p - 0.01 * Math.log(p / (1 - p)), 0, 1e-12)
-    // Wins that go with length alone: half at equal lengths, though three of four are won.
-    const lengths = Float64Array.of(1, 1, 1, -1)
-    const byLength = controlled(Float64Array.of(0.8, 0.8, 0.8, 0.2), lengths)
-    assert.closeTo(byLength, 0.5, 0.01)
+  // Soft preferences that length and difficulty move, from integers.
+  const contests = (n: number) => {
+    const from = (of: (i: number) => number) => Float64Array.from({ length: n }, (_, i) => of(i))
+    const lengths = from((i) => 3 * ((i * 37) % 101 - 40))
+    const difficulties = from((i) => ((i * 53) % 17 - 8) / 4)
+    const preferences = from((i) => {
+      const z = 0.3 + 0.8 * Math.tanh(lengths[i]! / 120) - 0.5 * difficulties[i]!
+      return (i * 29) % 11 / 20 + 0.5 / (1 + Math.exp(-z))
+    })
+    return { difficulties, lengths, preferences }
+  }
+
+  it("at equal lengths are what scikit-learn's LogisticRegression(penalty=\"l1\", solver=\"liblinear\") makes of them", () => {
+    // With C of the ten of LogisticRegressionCV by five folds, contest i in fold i mod 5, tol=1e-12; scikit-learn 1.9.1.
+    const expected = [[40, 0.5636509534, 0.5607143517], [200, 0.5242604069, 0.5242755145]] as const
+    for (const [n, byLength, byDifficulty] of expected) {
+      const { difficulties, lengths, preferences } = contests(n)
+      assert.closeTo(lengthControlled(preferences, lengths), byLength, 1e-6)
+      assert.closeTo(lengthControlled(preferences, lengths, difficulties), byDifficulty, 1e-6)
+    }
+  })
+
+  it("at equal lengths turn over with the answers, and are half where length alone wins", () => {
+    const { difficulties, lengths, preferences } = contests(60)
+    const rate = lengthControlled(preferences, lengths, difficulties)
+    const turned = [preferences.map((p) => 1 - p), lengths.map((l) => -l), difficulties.map((d) => -d)] as const
+    assert.closeTo(lengthControlled(turned[0], turned[1], difficulties), 1 - rate, 1e-6)
+    assert.closeTo(lengthControlled(preferences, lengths, turned[2]), rate, 1e-6)
+    // Three of four are won, all by the longer answer.
+    const longer = Float64Array.from({ length: 40 }, (_, i) => (i % 4 === 3 ? -100 : 100))
+    const byLength = lengthControlled(longer.map((l) => (l > 0 ? 0.8 : 0.2)), longer)
+    assert.closeTo(byLength, 0.5, 0.02)
+    // Without a difference of lengths it is the win rate, as far as the penalty lets it.
+    const same = Float64Array.from({ length: 100 }, (_, i) => (i % 4 === 0 ? 0 : 1))
+    assert.closeTo(lengthControlled(same, new Float64Array(100)), 0.75, 1e-3)
   })
 
   it("have no number when nothing is left to count", () => {

@@ -29,14 +29,22 @@ const textsOf = Effect.fnUntraced(function*(job: Job, name: string) {
   return new Map(rows.map(({ row }) => [row.id, row.answers[0].text.trim()]))
 })
 
-export const contestsOf = Effect.fnUntraced(function*(job: Job) {
+/** `difficulty` names the column of the pairs that has it. */
+export const contestsOf = Effect.fnUntraced(function*(job: Job, difficulty: string | undefined) {
   const own = yield* textsOf(job, "answers")
   const others = job.inputs["others"] === undefined ? undefined : yield* textsOf(job, "others")
   const examples = yield* readPairs(yield* examplesFile(job, "pairs"))
   return examples.flatMap((example): ReadonlyArray<Contest> => {
     const text = own.get(example.id)
     if (text === undefined || "answer" in example) return []
-    const { chosen, id, prompt } = example
-    return [{ id, prompt: textOf(prompt), own: text, other: others?.get(id) ?? saidIn(chosen) }]
+    const { chosen, columns, id, prompt } = example
+    const hard = difficulty === undefined ? undefined : columns[difficulty]
+    return [{
+      ...(hard === undefined ? {} : { difficulty: hard }),
+      id,
+      prompt: textOf(prompt),
+      own: text,
+      other: others?.get(id) ?? saidIn(chosen)
+    }]
   })
 })

@@ -2,6 +2,7 @@
 import { seed } from "@penchant/dsl/Identity"
 import { interval } from "../bootstrap.ts"
 import type { Numbers } from "../metrics.ts"
+import { lengthControlled } from "./lengthControlled.ts"
 
 /** A prompt with the model's answer and the other one. */
 export interface Contest {
@@ -9,6 +10,8 @@ export interface Contest {
   readonly prompt: string
   readonly own: string
   readonly other: string
+  /** Of the instruction, where it is known. */
+  readonly difficulty?: number
 }
 
 /** The model's answer stands as A, or as B. */
@@ -27,41 +30,6 @@ const outcome = (preferences: ReadonlyArray<number | undefined>): number | "tie"
   if (preferences.some((each) => each === undefined)) return "unparsable"
   const mean = preferences.reduce<number>((sum, each) => sum + each!, 0) / preferences.length
   return preferences.length === 0 || mean === 0.5 ? "tie" : mean
-}
-
-/** What the length of the longer answer does, as AlpacaEval has it: tanh of the difference over its deviation. */
-const lengthFeature = (contests: ReadonlyArray<Contest>): Float64Array => {
-  const differences = Float64Array.from(contests, ({ other, own }) => own.length - other.length)
-  const mean = differences.reduce((a, b) => a + b, 0) / differences.length
-  const deviation = Math.sqrt(differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / differences.length)
-  return differences.map((d) => (deviation === 0 ? 0 : Math.tanh(d / deviation)))
-}
-
-/** Small, so that wins which length separates without error still have a finite fit. */
-const ridge = 0.01
-
-/** sigmoid(a) of the fit preference ~ sigmoid(a + b length), by Newton's method on soft labels. */
-export const controlled = (preferences: Float64Array, lengths: Float64Array): number => {
-  const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
-  let [a, b] = [0, 0]
-  for (let step = 0; step < 100; step++) {
-    let [ga, gb, aa, ab, bb] = [-ridge * a, -ridge * b, ridge, 0, ridge]
-    for (let i = 0; i < preferences.length; i++) {
-      const [x, p] = [lengths[i]!, sigmoid(a + b * lengths[i]!)]
-      const [rest, weight] = [preferences[i]! - p, p * (1 - p)]
-      ga += rest
-      gb += rest * x
-      aa += weight
-      ab += weight * x
-      bb += weight * x * x
-    }
-    const determinant = aa * bb - ab * ab
-    const [da, db] = [(bb * ga - ab * gb) / determinant, (aa * gb - ab * ga) / determinant]
-    a += da
-    b += db
-    if (Math.abs(da) + Math.abs(db) < 1e-12) break
-  }
-  return sigmoid(a)
 }
 
 /** Undefined where no contest is left to count. */
@@ -83,7 +51,13 @@ export const winRateOf = (
     winRate: values.reduce((a, b) => a + b, 0) / values.length,
     winRateLow: low,
     winRateHigh: high,
-    winRateControlled: controlled(values, lengthFeature(counted.map(({ contest }) => contest))),
+    winRateControlled: lengthControlled(
+      values,
+      Float64Array.from(counted, ({ contest: { other, own } }) => Array.from(own).length - Array.from(other).length),
+      counted.every(({ contest }) => contest.difficulty !== undefined)
+        ? Float64Array.from(counted, ({ contest }) => contest.difficulty!)
+        : undefined
+    ),
     winRateTies: outcomes.filter((each) => each === "tie").length,
     winRateUnparsable: outcomes.filter((each) => each === "unparsable").length,
     winRateJudged: values.length
