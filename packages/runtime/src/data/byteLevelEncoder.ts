@@ -7,6 +7,8 @@ import type { LibraryTokenizer } from "./libraryTokenizer.ts"
 const capacity = 200_000
 /** Longer words are rare and not worth keeping. */
 const longest = 64
+/** Characters of sections kept: those of a conversation come again in the prompt alone and with each answer. */
+const sectionCapacity = 1_000_000
 
 /** Steps before the model, of which the last must spell words as bytes; undefined when it is another kind. */
 const stagesOf = ({ pre_tokenizer: first }: LibraryTokenizer) => {
@@ -47,19 +49,37 @@ export const byteLevelEncoder = (library: LibraryTokenizer): ((text: string) => 
     before.length === 0
       ? cut(text)
       : before.reduce<ReadonlyArray<string>>((words, stage) => stage!.pre_tokenize(words, {}), [text]).flatMap(cut)
-  return (text) => {
+  const encode = (section: string): Array<number> => {
     const out: Array<number> = []
-    for (const section of splitter_unnormalized.split(text)) {
+    for (const part of splitter_normalized.split(normalizer === null ? section : normalizer(section))) {
+      const token = added_tokens_map.get(part)
+      if (token !== undefined) out.push(token.id)
+      else for (const word of wordsOf(part)) for (const id of idsOf(word)) out.push(id)
+    }
+    return out
+  }
+  const sections = new Map<string, ReadonlyArray<number>>()
+  let kept = 0
+  const remembered = (section: string): ReadonlyArray<number> => {
+    const known = sections.get(section)
+    if (known !== undefined) return known
+    const ids = encode(section)
+    if (kept > sectionCapacity) {
+      sections.clear()
+      kept = 0
+    }
+    sections.set(section, ids)
+    kept += section.length
+    return ids
+  }
+  return (text) => {
+    const parts = splitter_unnormalized.split(text)
+    if (parts.length === 1 && !added_tokens_map.has(text)) return encode(text)
+    const out: Array<number> = []
+    for (const section of parts) {
       const token = added_tokens_map.get(section)
-      if (token !== undefined) {
-        out.push(token.id)
-        continue
-      }
-      for (const part of splitter_normalized.split(normalizer === null ? section : normalizer(section))) {
-        const token = added_tokens_map.get(part)
-        if (token !== undefined) out.push(token.id)
-        else for (const word of wordsOf(part)) for (const id of idsOf(word)) out.push(id)
-      }
+      if (token !== undefined) out.push(token.id)
+      else for (const id of remembered(section)) out.push(id)
     }
     return out
   }

@@ -23,11 +23,16 @@ const range = (start: number, stop?: number, step = 1): ReadonlyArray<number> =>
 
 /** `text` without what is in `characters` at its start, its end, or both, as Python's methods. */
 const strip = (start: boolean, end: boolean) => (text: string, characters: string): string => {
-  const all = Array.from(text)
-  let [from, to] = [0, all.length]
-  if (start) { while (from < to && characters.includes(all[from]!)) from += 1 }
-  if (end) { while (to > from && characters.includes(all[to - 1]!)) to -= 1 }
-  return all.slice(from, to).join("")
+  let [from, to] = [0, text.length]
+  // A surrogate pair is one character.
+  const first = () => String.fromCodePoint(text.codePointAt(from)!)
+  const last = () => {
+    const pair = to - from > 1 ? text.slice(to - 2, to) : ""
+    return pair !== "" && pair.codePointAt(0)! > 0xffff ? pair : text[to - 1]!
+  }
+  if (start) { while (from < to && characters.includes(first())) from += first().length }
+  if (end) { while (to > from && characters.includes(last())) to -= last().length }
+  return text.slice(from, to)
 }
 const strips: Readonly<Record<string, (text: string, characters: string) => string>> = {
   strip: strip(true, true),
@@ -76,6 +81,25 @@ const globals: Readonly<Record<string, unknown>> = {
   ...Object.fromEntries(Object.entries(strips).map(([method, own]) => [stripName(method), own]))
 }
 
+/** Names that a program looks up. */
+const namesIn = (node: unknown, names: Set<string>): ReadonlySet<string> => {
+  if (isNode(node)) {
+    if (node.type === "Identifier" && typeof node.value === "string") names.add(node.value)
+    for (const child of Object.values(node)) namesIn(child, names)
+  }
+  return names
+}
+
+/** What every rendering begins with. A name that is nobody's is undefined here: the library throws and catches to find that out. */
+const surroundings = (program: unknown, given: Readonly<Record<string, unknown>>): Environment => {
+  const environment = new Environment()
+  for (const [name, value] of Object.entries(given)) environment.set(name, value)
+  for (const name of namesIn(program, new Set())) {
+    if (!environment.variables.has(name)) environment.set(name, undefined)
+  }
+  return environment
+}
+
 /** Compiles a template once. `tokens` are its special tokens by name, such as `bos_token`. Fails with a reason. */
 export const chatTemplate = (
   source: string,
@@ -86,16 +110,15 @@ export const chatTemplate = (
       try: () => {
         const program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }))
         ownStrips(program)
-        return program
+        return { program, around: surroundings(program, { ...globals, ...tokens }) }
       },
       catch: (error) => `the chat template cannot be parsed: ${message(error)}`
     }),
-    (program): ChatTemplate => ({
+    ({ around, program }): ChatTemplate => ({
       render: (messages, generate, tools) =>
         Result.try({
           try: () => {
-            const environment = new Environment()
-            for (const [name, value] of Object.entries({ ...globals, ...tokens })) environment.set(name, value)
+            const environment = new Environment(around)
             // Plain copies: the interpreter refuses objects it does not know.
             environment.set("messages", messages.map((message) => ({ ...message })))
             environment.set("tools", tools ?? null)
