@@ -1,8 +1,7 @@
-// How fast rows become pairs and pairs become tokens, and what that takes in memory.
+// How fast rows become pairs, and what that takes in memory. Tokens: bench/tokenise.ts.
 //   node bench/data.ts [--python PYTHON] [--rows 10000,100000,1000000] [--out bench/results/data.json]
 //       rows/s and peak memory of reading and normalising, deduplicating and profiling; with a Python that has `datasets`, of its
 //       map of the same file too (bench/data-peer.py), the two in turn
-//   node bench/data.ts tokens DIR    tokens/s of the tokenizer in DIR, here and by worker threads
 import { HhRow } from "@penchant/dsl/Dataset"
 import { duplicates } from "@penchant/runtime/data/duplicates"
 import { linesKept } from "@penchant/runtime/data/examplesFile"
@@ -11,9 +10,6 @@ import { normaliserOf } from "@penchant/runtime/data/normalisers"
 import { profileOf } from "@penchant/runtime/data/profile"
 import { rowBatches } from "@penchant/runtime/data/rows"
 import { exampleLine } from "@penchant/runtime/data/rowsFile"
-import { tokeniseFile } from "@penchant/runtime/data/tokeniseFile"
-import { loadTokenizer } from "@penchant/runtime/data/tokenizer"
-import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -140,24 +136,6 @@ const compare = (
   )
 }
 
-const tokens = async (directory: string): Promise<void> => {
-  await normalise(rowsFile(20_000))
-  const tokenizer = await Effect.runPromise(loadTokenizer(directory))
-  for (const threads of [0, 1, 2]) {
-    const [start, cpu] = [performance.now(), process.cpuUsage()]
-    const options = { maxLength: 4096, truncation: "drop" } as const
-    const { report } = await Effect.runPromise(
-      tokeniseFile(path.join(folder, "pairs.jsonl"), tokenizer, options, threads)
-    )
-    const seconds = (performance.now() - start) / 1000
-    // On a busy machine the second figure says more: tokens a core makes in a second that it has.
-    const { system, user } = process.cpuUsage(cpu)
-    const perCpuSecond = Math.round(report.tokens / ((system + user) / 1e6))
-    const perSecond = Math.round(report.tokens / seconds)
-    console.log(JSON.stringify({ threads, tokens: report.tokens, seconds, perSecond, perCpuSecond }))
-  }
-}
-
 const { positionals: [what, ...args], values } = parseArgs({
   allowPositionals: true,
   options: {
@@ -167,5 +145,4 @@ const { positionals: [what, ...args], values } = parseArgs({
   }
 })
 if (what === "one") await measure(args[0]!, args[1]!)
-else if (what === "tokens") await tokens(args[0]!)
 else compare(values)

@@ -68,7 +68,7 @@ const got = (row: object, path: ReadonlyArray<PropertyKey>): string => {
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
 /** A row is an object; under a schema it is what the schema decodes it to. */
-const checker = <R>(file: string, schema?: Schema.Codec<R, any>): Checked<R> => {
+export const rowChecker = <R>(file: string, schema?: Schema.Codec<R, any>): Checked<R> => {
   const decode = schema === undefined ? undefined : Schema.decodeUnknownResult(schema)
   return (row, id) => {
     if (typeof row !== "object" || row === null || Array.isArray(row)) {
@@ -96,6 +96,8 @@ const columnsOf = (schema?: Schema.Top): ReadonlyArray<string> | undefined =>
     ? Object.keys(schema.fields)
     : undefined
 
+export const noRows = (file: string): BadFile => new BadFile({ file, problem: "holds no rows" })
+
 /**
  * Rows of files, one after the other, in batches. Throws `BadFile` or `BadRow` on the first file or row that is not what
  * its name or the schema says, and when there is no row at all.
@@ -108,7 +110,7 @@ export async function* rowBatches<R = unknown>(
   const columns = columnsOf(schema)
   let count = 0
   for (const file of files) {
-    const check = checker(file, schema)
+    const check = rowChecker(file, schema)
     const batches = formatOf(file)(file, { signal, first: count, ...(columns === undefined ? {} : { columns }) })
     for await (const batch of batches) {
       const from = count
@@ -116,9 +118,7 @@ export async function* rowBatches<R = unknown>(
       yield batch.map((row, index) => Result.getOrThrow(check(row, String(from + index))))
     }
   }
-  if (count === 0) {
-    throw new BadFile({ file: files.length === 1 ? files[0]! : `${files.length} files`, problem: "holds no rows" })
-  }
+  if (count === 0) throw noRows(files.length === 1 ? files[0]! : `${files.length} files`)
 }
 
 /** Runs what throws typed errors; anything else that is thrown is a bug here, and becomes a defect. */
@@ -147,6 +147,6 @@ export const inlineRows = <R = unknown>(
   rows: ReadonlyArray<unknown>,
   schema?: Schema.Codec<R, any>
 ): Result.Result<ReadonlyArray<Row<R>>, BadRow> => {
-  const check = checker("inline rows", schema)
+  const check = rowChecker("inline rows", schema)
   return Result.all(rows.map((row, index) => check(row, String(index))))
 }

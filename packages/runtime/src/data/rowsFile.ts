@@ -2,8 +2,10 @@
 import { BadRow, type DataError } from "@penchant/dsl/Errors"
 import { Example } from "@penchant/dsl/Pair"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { type Lines, parseLines } from "./jsonlRows.ts"
 import { repeats } from "./repeats.ts"
-import { type Row, rowBatches, typed } from "./rows.ts"
+import { type Row, rowBatches, rowChecker, typed } from "./rows.ts"
 
 const lines = (values: ReadonlyArray<string>): Uint8Array => Buffer.from(values.map((line) => `${line}\n`).join(""))
 
@@ -22,25 +24,45 @@ export const exampleLine = (example: Example): string => {
 
 export const encodePairs = (examples: ReadonlyArray<Example>): Uint8Array => lines(examples.map(exampleLine))
 
+/** The examples in some lines of a file, each checked but for its id. Throws `BadRow`. */
+export const examplesIn = (file: string): (lines: Lines) => ReadonlyArray<Example> => {
+  const check = rowChecker(file, Example)
+  return (lines) => parseLines(file, lines).map((row, i) => Result.getOrThrow(check(row, String(lines.first + i))).row)
+}
+
+/** Whether the ids of a file's examples, given in order, are unique, which is known at the end. Throws `StoreError`. */
+export const uniqueIds = (file: string, signal: AbortSignal) => {
+  const ids = repeats()
+  let count = 0
+  return {
+    add: (id: string): void => ids.add(count++, id),
+    close: ids.close,
+    /** Throws `BadRow`. */
+    finish: async (): Promise<void> => {
+      const [repeat] = ids.finish()
+      if (repeat === undefined) return
+      // Which id that is, for the message.
+      for await (const batch of rowBatches([file], Example, signal)) {
+        const found = batch.find(({ id }) => id === String(repeat.index))
+        if (found === undefined) continue
+        const problem = `"${found.row.id}" is the id of an earlier pair, row ${repeat.first}`
+        throw new BadRow({ file, row: found.id, field: "id", problem })
+      }
+    }
+  }
+}
+
 /** The examples of a file in batches, each checked; that ids are unique is known at the end. Throws what `rowBatches` throws, and `StoreError`. */
 export async function* pairBatches(path: string, signal: AbortSignal): AsyncGenerator<ReadonlyArray<Example>> {
-  const ids = repeats()
+  const unique = uniqueIds(path, signal)
   try {
     for await (const batch of rowBatches([path], Example, signal)) {
-      for (const { id, row } of batch) ids.add(Number(id), row.id)
+      for (const { row } of batch) unique.add(row.id)
       yield batch.map(({ row }) => row)
     }
-    const [repeat] = ids.finish()
-    if (repeat === undefined) return
-    // Which id that is, for the message.
-    for await (const batch of rowBatches([path], Example, signal)) {
-      const found = batch.find(({ id }) => id === String(repeat.index))
-      if (found === undefined) continue
-      const problem = `"${found.row.id}" is the id of an earlier pair, row ${repeat.first}`
-      throw new BadRow({ file: path, row: found.id, field: "id", problem })
-    }
+    await unique.finish()
   } finally {
-    ids.close()
+    unique.close()
   }
 }
 

@@ -53,13 +53,17 @@ export interface TokeniseReport {
 export interface Part {
   readonly ids: ReadonlyArray<string>
   readonly tokens: Int32Array<ArrayBuffer>
-  readonly promptLength: ReadonlyArray<number>
+  readonly promptLength: Int32Array<ArrayBuffer>
   /** [kept, sides] */
-  readonly branchLength: ReadonlyArray<number>
+  readonly branchLength: Int32Array<ArrayBuffer>
   /** [columns][kept] */
-  readonly columns: ReadonlyArray<ReadonlyArray<number>>
+  readonly columns: ReadonlyArray<Float64Array<ArrayBuffer>>
   readonly report: TokeniseReport
 }
+
+/** What is handed over with a part to another thread, not copied. */
+export const buffersOf = ({ branchLength, columns, promptLength, tokens }: Part): Array<ArrayBuffer> =>
+  [tokens, promptLength, branchLength, ...columns].map(({ buffer }) => buffer)
 
 /** Text when all of it is; a conversation otherwise, text standing for one turn. */
 const encoder = (tokenizer: Tokenizer): (example: Example) => Result.Result<Encoded, BadTokens | BadFile> => {
@@ -168,9 +172,9 @@ export const partTokeniser = (
       return {
         ids,
         tokens,
-        promptLength,
-        branchLength,
-        columns,
+        promptLength: Int32Array.from(promptLength),
+        branchLength: Int32Array.from(branchLength),
+        columns: columns.map((values) => Float64Array.from(values)),
         report: {
           pairs: examples.length,
           kept: ids.length,

@@ -1,46 +1,38 @@
-// A worker thread that tokenises batches of examples: it loads the tokenizer once, and answers in the order it is asked.
-import type { Example } from "@penchant/dsl/Pair"
+// A worker thread that tokenises lines of examples: it loads the tokenizer once, and answers in the order it is asked.
+import { BadFile, BadRow, BadTokens } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import { parentPort, workerData } from "node:worker_threads"
-import { type Part, partTokeniser, type Shape, type TokeniseOptions } from "./tokenisePart.ts"
+import type { Lines } from "./jsonlRows.ts"
+import { type Done, type LinesOptions, lineTokeniser } from "./tokeniseLines.ts"
+import { buffersOf } from "./tokenisePart.ts"
 import { loadTokenizer } from "./tokenizer.ts"
 
-export interface WorkerSetUp {
+export interface WorkerSetUp extends LinesOptions {
   readonly directory: string
-  readonly shape: Shape
-  readonly options: TokeniseOptions
 }
 
 /** An error without its class, which does not survive the way between threads. */
 export type Answer =
-  | { readonly _tag: "Part"; readonly part: Part }
-  | { readonly _tag: "BadTokens"; readonly fields: { readonly row: string; readonly problem: string } }
-  | {
-    readonly _tag: "BadFile"
-    readonly fields: { readonly file: string; readonly problem: string; readonly remedy?: string }
+  | { readonly _tag: "Done"; readonly done: Done }
+  | { readonly _tag: "BadTokens"; readonly fields: ConstructorParameters<typeof BadTokens>[0] }
+  | { readonly _tag: "BadRow"; readonly fields: ConstructorParameters<typeof BadRow>[0] }
+  | { readonly _tag: "BadFile"; readonly fields: ConstructorParameters<typeof BadFile>[0] }
+
+const { directory, ...options } = workerData as WorkerSetUp
+const tokenise = lineTokeniser(await Effect.runPromise(loadTokenizer(directory)), options)
+
+const answerOf = (lines: Lines): Answer => {
+  try {
+    return { _tag: "Done", done: tokenise(lines) }
+  } catch (error) {
+    if (error instanceof BadTokens || error instanceof BadRow || error instanceof BadFile) {
+      return { _tag: error._tag, fields: { ...error } } as Answer
+    }
+    throw error
   }
+}
 
-const { directory, options, shape } = workerData as WorkerSetUp
-const tokenise = partTokeniser(await Effect.runPromise(loadTokenizer(directory)), shape, options)
-
-const answerOf = (examples: ReadonlyArray<Example>): Answer =>
-  Result.match(tokenise(examples), {
-    onSuccess: (part) => ({ _tag: "Part", part }),
-    onFailure: (error) =>
-      error._tag === "BadTokens"
-        ? { _tag: "BadTokens", fields: { row: error.row, problem: error.problem } }
-        : {
-          _tag: "BadFile",
-          fields: {
-            file: error.file,
-            problem: error.problem,
-            ...(error.remedy === undefined ? {} : { remedy: error.remedy })
-          }
-        }
-  })
-
-parentPort!.on("message", (examples: ReadonlyArray<Example>) => {
-  const answer = answerOf(examples)
-  parentPort!.postMessage(answer, answer._tag === "Part" ? [answer.part.tokens.buffer] : [])
+parentPort!.on("message", (lines: Lines) => {
+  const answer = answerOf(lines)
+  parentPort!.postMessage(answer, answer._tag === "Done" ? buffersOf(answer.done.part) : [])
 })

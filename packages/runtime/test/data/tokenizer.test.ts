@@ -211,6 +211,16 @@ describe("chatTemplate", () => {
     )
   })
 
+  it("begins every rendering anew, and knows which names are nobody's", () => {
+    const source =
+      "{{ unheard_of is defined }}{{ later is defined }}{% set later = 1 %}{% set bos_token = bos_token ~ '!' %}" +
+      "{{ later }}{{ bos_token }}{{ unheard_of or 'none' }}{{ namespace(a=2).a }}"
+    const { render } = Result.getOrThrow(chatTemplate(source, { bos_token: "<s>" }))
+    for (let time = 0; time < 2; time++) {
+      assert.strictEqual(Result.getOrThrow(render([], false)), "falsefalse1<s>!none2")
+    }
+  })
+
   it("strips the characters named, as Python does", () => {
     const stripped = (expression: string) => Result.getOrThrow(render(`{{ '[' + ${expression} + ']' }}`))
     assert.strictEqual(stripped(String.raw`'\n a \n'.lstrip('\n')`), "[ a \n]")
