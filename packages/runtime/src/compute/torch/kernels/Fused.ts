@@ -28,7 +28,7 @@ export const fitting = (torch: Torch, name: KernelName, tensors: ReadonlyArray<H
   if (launcher === undefined || !launcher.has(name)) return undefined
   const element = elementOf(native, tensors[0]!)
   if (element === undefined) return undefined
-  return tensors.every((tensor) => native.isContiguous(tensor) && elementOf(native, tensor) === element)
+  return tensors.every((tensor, i) => native.isContiguous(tensor) && (i === 0 || elementOf(native, tensor) === element))
     ? { launcher, element }
     : undefined
 }

@@ -1,5 +1,5 @@
 // AdamW over bfloat16 weights: with the rest of a float32 master beside them (see master.ts), or alone and rounded at random
-// (see rounding.ts). Gradients are divided by a number that stays on the device. A thread per eight elements.
+// (see rounding.ts). Gradients are divided by a number that stays on the device.
 import type { Handle } from "../native.ts"
 import type { Torch } from "../Torch.ts"
 import { gridOver } from "./Fused.ts"
@@ -69,16 +69,12 @@ __device__ void splitAdamW(A* weights, short* lower, const A* gradients, float* 
   ${collected}
   float over = scale ? *scale : 1.0f;
   bool four = packed(weights) && packed(lower) && packed(gradients) && packed(m) && packed(v);
-  long long from = 8 * ((long long)blockIdx.x * blockDim.x + threadIdx.x);
-  for (long long at = from; at < size && at < from + 8;) {
-    if (four && at + 4 <= size) {
-      splitAdamWOf<A, 4>(weights + at, lower + at, gradients + at, m + at, v + at, over, a);
-      at += 4;
-    } else {
+  long long from = 4 * ((long long)blockIdx.x * blockDim.x + threadIdx.x);
+  if (four && from + 4 <= size)
+    splitAdamWOf<A, 4>(weights + from, lower + from, gradients + from, m + from, v + from, over, a);
+  else
+    for (long long at = from; at < size && at < from + 4; at++)
       splitAdamWOf<A, 1>(weights + at, lower + at, gradients + at, m + at, v + at, over, a);
-      at += 1;
-    }
-  }
 }
 `
 }
@@ -185,7 +181,7 @@ export const launchSplitAdamW = (
 ): boolean => {
   if (launcher === undefined || !launcher.has("splitAdamW")) return false
   const tensors = [weights, lower, gradients, m, v]
-  launcher.launch("splitAdamW", ["bfloat16"], gridOver(size, 8), [...tensors, size, ...numbersOf(settings)])
+  launcher.launch("splitAdamW", ["bfloat16"], gridOver(size, 4), [...tensors, size, ...numbersOf(settings)])
   return true
 }
 
