@@ -21,7 +21,7 @@ export const gemmaFields = {
   head_dim: Size,
   max_position_embeddings: Size,
   rms_norm_eps: Positive,
-  hidden_activation: Schema.optionalKey(Schema.String),
+  hidden_activation: Schema.optionalKey(Schema.NullOr(Schema.String)),
   /** Scores are divided by its root. */
   query_pre_attn_scalar: Positive,
   attn_logit_softcapping: Schema.optionalKey(Schema.NullOr(Positive)),

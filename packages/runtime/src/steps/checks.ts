@@ -59,7 +59,7 @@ export const tokenise: Check = Effect.fnUntraced(function*(step, around) {
   const { label } = around
   const problem = positionsFor(described, maxLength)
   if (problem === undefined) return
-  if (described.positions === "learned") return yield* new BadModel({ file: label, part: "maxLength", problem })
+  if (described.positions === "learned") return yield* new BadModel({ file: step.title, part: "maxLength", problem })
   yield* (yield* Progress).emit({ _tag: "Warning", label, message: `maxLength ${problem}` })
 })
 
@@ -81,5 +81,27 @@ export const train: Check = Effect.fnUntraced(function*(step, around) {
   )
   if (Result.isSuccess(layout)) return
   const { field, problem } = layout.failure
-  return yield* new BadModel({ file: around.label, part: field, problem })
+  return yield* new BadModel({ file: step.title, part: field, problem })
+})
+
+const Samples = Schema.Struct({ maxTokens: Schema.Int })
+
+/** Answers that leave a prompt no position, or not as many as it may take. */
+export const generate: Check = Effect.fnUntraced(function*(step, around) {
+  const described = yield* describedOf(step, around)
+  const samples = Schema.decodeUnknownOption(Samples)(step.parameters)
+  if (described === undefined || samples._tag === "None") return
+  const room = described.maxPositions - samples.value.maxTokens
+  const { label } = around
+  if (room < 1) {
+    const problem =
+      `of ${samples.value.maxTokens} leaves no room for a prompt in the model's ${described.maxPositions} positions`
+    return yield* new BadModel({ file: step.title, part: "maxTokens", problem })
+  }
+  const limits = Schema.decodeUnknownOption(Limits)(step.inputs["data"]?.parameters)
+  if (limits._tag === "None" || limits.value.maxLength - 1 <= room) return
+  const message =
+    `prompts of more than ${room} tokens are refused: the model has ${described.maxPositions} positions, of which `
+    + `${samples.value.maxTokens} are for answers`
+  yield* (yield* Progress).emit({ _tag: "Warning", label, message })
 })

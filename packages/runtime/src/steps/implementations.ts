@@ -35,7 +35,7 @@ export const implementations: Record<BuiltinKind, Implementation> = {
   extend: checked(computing(() => import("./extend.ts").then(({ extend }) => extend)), ({ train }) => train),
   snapshot: plain(() => import("./snapshot.ts").then(({ snapshot }) => snapshot)),
   metric: plain(() => import("./metric.ts").then(({ metric }) => metric)),
-  generate: computing(() => import("./generate.ts").then(({ generate }) => generate)),
+  generate: checked(computing(() => import("./generate.ts").then(({ generate }) => generate)), (all) => all.generate),
   divergence: plain(() => import("./divergence.ts").then(({ divergence }) => divergence)),
   judgedByEndpoint: plain(() => import("./judgedByEndpoint.ts").then((m) => m.judgedByEndpoint)),
   judgedByModel: computing(() => import("./judgedByModel.ts").then((m) => m.judgedByModel)),

@@ -5,9 +5,10 @@ import { Dataset } from "@penchant/dsl/Dataset"
 import type { HubError, ModelError } from "@penchant/dsl/Errors"
 import { Model } from "@penchant/dsl/Model"
 import { normalise } from "@penchant/dsl/Normalise"
+import { generate } from "@penchant/dsl/PreferenceMetrics"
 import type { RecipeOptions } from "@penchant/dsl/Recipe"
 import { formatReference } from "@penchant/dsl/Reference"
-import type { Step } from "@penchant/dsl/Step"
+import type { AnyStep, Step } from "@penchant/dsl/Step"
 import { tokenise } from "@penchant/dsl/Tokenise"
 import { extend, train } from "@penchant/dsl/Train"
 import { simpo } from "@penchant/objectives"
@@ -25,7 +26,7 @@ import { writeLock } from "../../src/hub/LockFile.ts"
 import { settingsOf } from "../../src/hub/Settings.ts"
 import { type Event, Progress } from "../../src/platform/Progress.ts"
 import { layer } from "../../src/Runtime.ts"
-import { readJson, references } from "../compute/fixtures.ts"
+import { readJson, references, stories } from "../compute/fixtures.ts"
 
 const home = fs.mkdtempSync(path.join(os.tmpdir(), "penchant-checks-"))
 const before = process.cwd()
@@ -38,35 +39,28 @@ afterAll(() => {
 const folderOf = (family: string) => fileURLToPath(new URL(`models/${family}`, references))
 const modelOf = (family: string) => Model.named("tiny", { dir: folderOf(family) })
 const pairs = normalise.plain(Dataset.inline([{ prompt: "a", chosen: "b", rejected: "c" }]))
+const long = normalise.plain(Dataset.inline([{ prompt: "Once upon a time", chosen: " a", rejected: " b" }]))
 
-/** A plan and a run of one training after a model's folder; what the steps were called and what became of them. */
+/** A plan and a run; what became of the steps, by kind. */
+const ended = Effect.fnUntraced(function*(step: AnyStep) {
+  const events: Array<Event> = []
+  const listener = Layer.succeed(Progress, Progress.of({ emit: (event) => Effect.sync(() => void events.push(event)) }))
+  return yield* Effect.gen(function*() {
+    const { plan, run } = yield* Experiment
+    const { nodes } = yield* plan([{ label: "end", step }])
+    const { failure } = yield* run([{ label: "end", step }])
+    return {
+      nodes: new Map(nodes.map((node) => [node.kind, node])),
+      error: failure === undefined ? undefined : Cause.squash(failure.cause) as Error & { readonly _tag: string },
+      started: events.flatMap((event) => event._tag === "StepStarted" ? [event.label] : []),
+      warned: events.flatMap((event) => event._tag === "Warning" ? [event.message] : [])
+    }
+  }).pipe(Effect.provide(layer({ engine: "reference", home: path.join(home, "state") }).pipe(Layer.provide(listener))))
+})
+
+/** Of one training after a model's folder, and one that extends it. */
 const asked = (model: Step<Weights<string>, HubError | ModelError>, options: RecipeOptions, maxLength = 8) =>
-  Effect.gen(function*() {
-    const events: Array<Event> = []
-    const listener = Layer.succeed(
-      Progress,
-      Progress.of({ emit: (event) => Effect.sync(() => void events.push(event)) })
-    )
-    const data = tokenise(pairs, model, { maxLength })
-    const step = extend(train(simpo(), { model, data }, options), { epochs: 2 })
-    return yield* Effect.gen(function*() {
-      const { plan, run } = yield* Experiment
-      const { nodes } = yield* plan([{ label: "end", step }])
-      const report = yield* run([{ label: "end", step }])
-      const said = (tag: Event["_tag"]) =>
-        events.flatMap((event) => event._tag === tag && "label" in event ? [event.label] : [])
-      return {
-        nodes: new Map(nodes.map((node) => [node.kind, node])),
-        error: report.failure === undefined
-          ? undefined
-          : Cause.squash(report.failure.cause) as Error & { _tag: string },
-        started: said("StepStarted"),
-        warned: events.flatMap((event) => event._tag === "Warning" ? [event.message] : [])
-      }
-    }).pipe(
-      Effect.provide(layer({ engine: "reference", home: path.join(home, "state") }).pipe(Layer.provide(listener)))
-    )
-  })
+  ended(extend(train(simpo(), { model, data: tokenise(pairs, model, { maxLength }) }, options), { epochs: 2 }))
 
 const cases: ReadonlyArray<readonly [string, string, RecipeOptions, number, string, string]> = [
   [
@@ -146,6 +140,26 @@ describe("before anything runs", () => {
       const well = yield* asked(modelOf("llama"), { lora: { rank: 2, alpha: 2 }, freeze: ["*.lora_A.*"] })
       assert.deepStrictEqual([...well.nodes.values()].flatMap(({ warnings }) => warnings), [])
       assert.strictEqual(well.nodes.get("train")!.verdict._tag, "Run")
+    }))
+
+  it.live("keeps answers within the positions: in a plan as far as it knows, and row by row", () =>
+    Effect.gen(function*() {
+      const folder = path.join(home, "short")
+      fs.cpSync(fileURLToPath(stories), folder, { recursive: true })
+      const config = { ...readJson(new URL("config.json", stories)), max_position_embeddings: 8 }
+      fs.writeFileSync(path.join(folder, "config.json"), JSON.stringify(config))
+      const model = Model.named("short", { dir: folder })
+      const answers = (maxTokens: number) =>
+        ended(generate(model, tokenise(long, model, { maxLength: 8 }), { maxTokens }))
+      const none = yield* answers(8)
+      assert.include(none.error!.message, "\"maxTokens\" of 8 leaves no room for a prompt in the model's 8 positions")
+      assert.deepStrictEqual(none.started, [])
+      const some = yield* answers(5)
+      assert.deepStrictEqual(some.nodes.get("generate")!.warnings, [
+        "prompts of more than 3 tokens are refused: the model has 8 positions, of which 5 are for answers"
+      ])
+      assert.strictEqual(some.error!._tag, "BadTokens")
+      assert.match(some.error!.message, /^row 0: its prompt of \d tokens and 5 new ones do not fit the window of 8/)
     }))
 
   it.effect("looks into what is locked and in the cache, and says nothing of what is not", () =>
