@@ -100,6 +100,8 @@ const hub = async (name: HubPipelineName): Promise<boolean> => {
   let [killed, differing, lives] = [0, 0, 0]
   while (killed < kills) {
     const one = await scene()
+    // A connection that breaks now and then makes fetching last, so that it is hit.
+    one.fake.fault = ({ route }) => route === "storage" && random() < 0.4 ? { cut: 4000 } : undefined
     try {
       const starts: Record<string, number> = {}
       const { kills: here, left } = await live(one, name, (command) => {

@@ -1,14 +1,16 @@
 // `penchant inspect DATASET`: what a file or folder of preference rows is like, before anything is trained on it.
+import { BadFile } from "@penchant/dsl/Errors"
 import { formats } from "@penchant/dsl/Normalise"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { profileOf } from "../data/profile.ts"
 import { typed } from "../data/rows.ts"
-import { splitOf } from "../data/splitFiles.ts"
+import { splitOf, splitsIn } from "../data/splitFiles.ts"
 import { profilePage, profileText } from "../report/profile.ts"
 import { writePage } from "../report/write.ts"
 import { json, print, printJson, relative, table } from "./output.ts"
@@ -34,6 +36,15 @@ export const inspect = Command.make(
     Effect.gen(function*() {
       const { dir, split } = flags
       const profile = yield* typed(async (signal) => {
+        if (Option.isNone(split) && fs.statSync(flags.dataset, { throwIfNoEntry: false })?.isDirectory() === true) {
+          const there = await splitsIn(flags.dataset)
+          const which = there.length === 0 ? "" : `: ${there.join(", ")}`
+          throw new BadFile({
+            file: flags.dataset,
+            problem: "is a folder",
+            remedy: `say which split with --split${which}`
+          })
+        }
         const files = Option.isNone(split)
           ? [flags.dataset]
           : await splitOf(flags.dataset, { split: split.value, ...(Option.isNone(dir) ? {} : { dir: dir.value }) })

@@ -2,6 +2,7 @@
 import { BadFile } from "@penchant/dsl/Errors"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import { conventionalSplits } from "./conventions.ts"
 import { extensions } from "./rows.ts"
 import { unreadable } from "./textFile.ts"
 
@@ -26,16 +27,28 @@ export const splitFiles = (
       parts.includes(split)
   }).toSorted()
 
-/** The files of a split in a folder, as paths. Throws `BadFile`. */
-export const splitOf = async (folder: string, wanted: { readonly split: string; readonly dir?: string }) => {
+const namesIn = async (folder: string): Promise<ReadonlyArray<string>> => {
   const names = await fs.readdir(folder, { recursive: true }).catch((error) => {
     throw unreadable(folder, error)
   })
-  const files = splitFiles(names.map((name) => name.split(path.sep).join("/")), wanted, extensions)
+  return names.map((name) => name.split(path.sep).join("/"))
+}
+
+/** Of a folder, the splits that its files are called after. Throws `BadFile`. */
+export const splitsIn = async (folder: string): Promise<ReadonlyArray<string>> => [
+  ...conventionalSplits(await namesIn(folder)).keys()
+]
+
+/** The files of a split in a folder, as paths. Throws `BadFile`. */
+export const splitOf = async (folder: string, wanted: { readonly split: string; readonly dir?: string }) => {
+  const files = splitFiles(await namesIn(folder), wanted, extensions)
   if (files.length > 0) return files.map((name) => path.join(folder, name))
+  const there = await splitsIn(wanted.dir === undefined ? folder : path.join(folder, wanted.dir)).catch(() => [])
   throw new BadFile({
     file: folder,
-    problem: `has no files of split "${wanted.split}"${wanted.dir === undefined ? "" : ` under ${wanted.dir}`}`,
+    problem: `has no files of split "${wanted.split}"${wanted.dir === undefined ? "" : ` under ${wanted.dir}`}${
+      there.length === 0 ? "" : `; there is ${there.join(", ")}`
+    }`,
     remedy: `a split's files are called after it, and end in ${extensions.join(" ")}`
   })
 }

@@ -3,11 +3,11 @@ import { HubError } from "@penchant/dsl/Errors"
 import type { Reference } from "@penchant/dsl/Reference"
 import * as Result from "effect/Result"
 import picomatch from "picomatch"
+import { conventionalSplits, matching, type Splits } from "../data/conventions.ts"
 import { extensions } from "../data/rows.ts"
 import { splitFiles } from "../data/splitFiles.ts"
 import { isModelFile, isWeights } from "../model/files.ts"
 import type { Config, Configs } from "./card.ts"
-import { conventionalSplits, matching, type Splits } from "./conventions.ts"
 import type { RemoteFile } from "./repository.ts"
 
 const listed = (names: ReadonlyArray<string>): string =>

@@ -30,7 +30,9 @@ describe("penchant inspect", () => {
     assert.deepStrictEqual([json.format, json.rows, json.pairs], ["hh", 2312, 2303])
     const none = await start("inspect", shipped, "--split", "train").ended
     assert.strictEqual(none.code, 1)
-    assert.match(none.stderr, /BadFile: .*hh-rlhf: has no files of split "train"/)
+    assert.match(none.stderr, /BadFile: .*hh-rlhf: has no files of split "train"; there is test /)
+    const whole = await start("inspect", shipped).ended
+    assert.match(whole.stderr, /BadFile: .*hh-rlhf: is a folder \(say which split with --split: test\)/)
     write("torn.csv", `prompt,chosen,rejected\na,b,"c\n`)
     const torn = await start("inspect", "torn.csv").ended
     assert.strictEqual(torn.code, 1)

@@ -55,6 +55,14 @@ const ended = async (
   return { ...end, milliseconds: performance.now() - started, writes }
 }
 
+/** The last that a killed command said it was at: a kind of step, or a file; nothing before it says anything. */
+const doing = (stderr: string): string => {
+  const last = stderr.trimEnd().split("\n").findLast((line) => line.startsWith("{") && line.endsWith("}"))
+  if (last === undefined) return "start"
+  const { event, file, kind, label, unit } = JSON.parse(last) as Readonly<Record<string, string>>
+  return [event, file ?? kind ?? unit ?? label].join(" ")
+}
+
 /** What a pipeline has left when all is done. */
 export interface Left {
   readonly outputs: Readonly<Record<string, string>>
@@ -104,7 +112,7 @@ export const wrongFiles = ({ place: { directory } }: HubScene): ReadonlyArray<st
 
 export interface Lived {
   readonly left: Left
-  /** The command and moment of each kill. */
+  /** The command and moment of each kill, and what it was at. */
   readonly kills: ReadonlyArray<string>
   /** Per command: how long it took when nobody killed it, and how many writes it made. */
   readonly lengths: Readonly<Record<string, { readonly milliseconds: number; readonly writes: number }>>
@@ -140,7 +148,7 @@ export const live = async (
         break
       }
       if (end.code !== null) throw new Error(`${command} failed after ${kills.join(", ")}: ${end.stderr}`)
-      kills.push(`${command} ${JSON.stringify(moment)}`)
+      kills.push(`${command} ${JSON.stringify(moment)} at ${doing(end.stderr)}`)
     }
   }
   return { left: leftOf(scene, stdout), kills, lengths }

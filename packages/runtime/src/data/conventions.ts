@@ -1,7 +1,7 @@
 // Which files of a data set are which split when nothing says so: the names that `datasets` looks for, in its order.
 // https://huggingface.co/docs/hub/datasets-file-names-and-splits
 import picomatch from "picomatch"
-import { extensions } from "../data/rows.ts"
+import { extensions } from "./rows.ts"
 
 /** Split -> its files, by name. */
 export type Splits = ReadonlyMap<string, ReadonlyArray<string>>
