@@ -41,8 +41,9 @@ const headline = (meta: object, parameters: object): string =>
 /** What happened to the data set as a whole: lengths, and what was cut or left out. */
 const summary = (lengths: Readonly<Record<string, Quantiles>>, report: TokeniseReport): string => {
   const { cut, dropped, kept, lost, pairs, spelled, tooLong, unended } = report
+  const some = (of: Readonly<Record<string, number>>): boolean => Object.values(of).some((count) => count > 0)
   const counts = (of: Readonly<Record<string, number>>): string =>
-    Object.entries(of).map(([name, count]) => `${name} ${count}`).join(", ")
+    Object.entries(of).map(([name, count]) => `${name} ${count.toLocaleString("en")}`).join(", ")
   const ids = (of: ReadonlyArray<string>): string => of.slice(0, 8).join(", ") + (of.length > 8 ? ", ..." : "")
   return [
     table(
@@ -55,9 +56,9 @@ const summary = (lengths: Readonly<Record<string, Quantiles>>, report: TokeniseR
     "",
     `kept ${kept} of ${pairs} pairs`,
     ...Object.entries(dropped).map(([why, rows]) => `dropped ${rows.length}: ${why} (rows ${ids(rows)})`),
-    `longer than maxLength before cutting: ${counts(tooLong)}`,
-    `cut: ${counts(cut)}; tokens lost: ${counts(lost)}`,
-    `without EOS or an end of turn: ${counts(unended)}`,
+    some(tooLong) ? `longer than maxLength before cutting: ${counts(tooLong)}` : "nothing is longer than maxLength",
+    ...(some(cut) ? [`cut: ${counts(cut)}; tokens lost: ${counts(lost)}`] : []),
+    ...(some(unended) ? [`without EOS or an end of turn: ${counts(unended)}`] : []),
     ...(spelled.length === 0 ? [] : [`text that spells BOS or EOS: ${spelled.length} (rows ${ids(spelled)})`])
   ].join("\n")
 }
@@ -85,7 +86,8 @@ export const preview = Command.make(
         if (steps.length === 0) return yield* new BadPipeline({ file: flags.file, problem: "tokenises nothing" })
         // By the name it is exported under, else by its title.
         const labelOf = (step: AnyStep, i: number): string =>
-          pipeline.targets.find((target) => target.step === step)?.label ?? `${step.title} ${i + 1}`
+          pipeline.targets.find((target) => target.step === step)?.label ??
+            (steps.length === 1 ? step.title : `${step.title} ${i + 1}`)
         const targets = steps.map((step, i) => ({ label: labelOf(step, i), step }))
         const experiment = yield* Experiment
         const { store } = yield* CurrentHome

@@ -112,7 +112,7 @@ describe("run", () => {
     assert.include(stdout, "Once upon a time there were 0 dogs.")
     assert.match(stdout, /⟦[^⟧]*They⟧/)
     assert.match(stdout, /prompt and longest answer +\d+\.\d( +\d+){4}\n/)
-    assert.match(stdout, /kept (\d) of \1 pairs\n.*\ncut: prompt 0, chosen 0, rejected 0; tokens lost: prompt 0/)
+    assert.match(stdout, /kept (\d) of \1 pairs\nnothing is longer than maxLength\n\n⟦ ⟧: tokens in the loss/)
   })
 
   it("answers a mistaken invocation with exit 2 and what was meant", async () => {
