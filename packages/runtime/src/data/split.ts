@@ -4,8 +4,8 @@ import { BadFile } from "@penchant/dsl/Errors"
 import type { Example } from "@penchant/dsl/Pair"
 import type { Size, SplitOptions as Words } from "@penchant/dsl/Split"
 import * as Result from "effect/Result"
-import { unit } from "./digests.ts"
 import { contentKey } from "./normalised.ts"
+import { unit } from "./unit.ts"
 
 export interface Part {
   readonly name: string

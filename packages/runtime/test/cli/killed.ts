@@ -2,7 +2,7 @@
 // what it must then have left, and what it must never leave on the way.
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { unit } from "../../src/data/digests.ts"
+import { unit } from "../../src/data/unit.ts"
 import { filesOf, gitSha1, sha256, tokens } from "../hub/fakeHub.ts"
 import { wrongBlobs } from "../hub/scene.ts"
 import type { Document, Ended } from "./command.ts"
