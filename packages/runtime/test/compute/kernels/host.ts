@@ -11,7 +11,7 @@ import { entryOf, unitOf } from "../../../src/compute/torch/kernels/Kernel.ts"
 import { kernels } from "../../../src/compute/torch/kernels/kernels.ts"
 import { launcherOf } from "../../../src/compute/torch/kernels/Launcher.ts"
 import { nativeIn, schemasOf } from "../../../src/compute/torch/start.ts"
-import { torchOf } from "../../../src/compute/torch/Torch.ts"
+import { type Torch, torchOf } from "../../../src/compute/torch/Torch.ts"
 
 /** Why c++ cannot be used here; undefined when it can. */
 export const noCompiler = spawnSync("c++", ["--version"]).status === 0 ? undefined : "no c++"
@@ -40,19 +40,26 @@ export const compileHost = (): { readonly library: string; readonly folder: stri
 
 export const host = new TextEncoder().encode("host")
 
-/** CPU libtorch twice over: as it is, and with these kernels. */
-export const torches = (installation: Installation, library: string) => {
-  const cpu = { kind: "cpu" } as const
+const cpu = { kind: "cpu" } as const
+
+/** CPU libtorch on one thread. */
+export const composedTorch = (installation: Installation): Torch => {
   const native = nativeIn(installation, cpu)
   native.setThreads(1)
-  const schemaOf = schemasOf(installation)
+  return torchOf(native, cpu, schemasOf(installation))
+}
+
+/** The same twice over: as it is, and with these kernels. */
+export const torches = (installation: Installation, library: string) => {
+  const composed = composedTorch(installation)
+  const { native } = composed
   const launcher = launcherOf(native, openDriver(library, 0), () => host)
   const played = koffi.load(library)
   return {
     native,
     launcher,
-    composed: torchOf(native, cpu, schemaOf),
-    kernels: torchOf(native, cpu, schemaOf, launcher),
+    composed,
+    kernels: torchOf(native, cpu, schemasOf(installation), launcher),
     launches: () => Number(played.func("uint64_t host_launches()")()),
     /** Modules and contexts that are held. */
     loaded: () => played.func("int host_loaded()")() as number
