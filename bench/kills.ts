@@ -72,7 +72,7 @@ export default train(dil.lsif(), { model: base, data }, { learningRate: 1e-3, ba
 }
 
 /** Kills of one command in one life. */
-const most: Readonly<Record<string, number>> = { lock: 3, run: 8, folder: 2, upload: 2 }
+const most: Readonly<Record<string, number>> = { lock: 2, run: 12, folder: 1, upload: 2 }
 
 /** Rows of HH for training: three steps of each, so that trainings have something to go on from. */
 const train = 150
@@ -109,7 +109,7 @@ const hub = async (name: HubPipelineName): Promise<boolean> => {
         if (starts[command] > most[command]!) return undefined
         const { milliseconds, writes } = whole.lengths[command]!
         // Early moments more often than late ones: a command that goes on has less to do.
-        const at = random() ** 2
+        const at = random() ** 3
         return random() < 0.5 ? { after: 100 + at * milliseconds } : { write: 1 + Math.floor(at * writes) }
       })
       killed += here.length

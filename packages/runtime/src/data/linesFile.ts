@@ -17,14 +17,21 @@ export const writeLines = async <A>(
   }
   const file = await attempt(() => open(at, "w"))
   let count = 0
+  // One batch is written while the next is made.
+  let writing: Promise<void> | undefined
   try {
     for await (const batch of batches) {
       if (batch.length === 0) continue
       count += batch.length
       const text = batch.map((value) => `${line(value)}\n`).join("")
-      await attempt(() => file.appendFile(text))
+      await writing
+      writing = attempt(() => file.appendFile(text))
+      // It is awaited in its turn; until then its failure must not count as unhandled.
+      writing.catch(() => undefined)
     }
+    await writing
   } finally {
+    await writing?.catch(() => undefined)
     await file.close()
   }
   return count

@@ -29,6 +29,8 @@ const digestBytes = 16
 const entryBytes = digestBytes + 8
 /** 170 entries: as much as fits in 4 KiB. 256 blocks of them, 1 MiB, hold the first 40,000 texts without a file. */
 const blockBytes = 170 * entryBytes
+/** Blocks that are written at once. */
+const stride = 64
 
 interface Partition {
   block: Buffer
@@ -73,6 +75,7 @@ export const repeats = (): Repeats => {
   const parts = Array.from({ length: partitions }, (): Partition => ({ block: Buffer.alloc(0), used: 0, written: [] }))
   let spilled: ReturnType<typeof unnamed> | undefined
   let blocks = 0
+  let unwritten = Buffer.alloc(0)
   const onDisk = <A>(run: () => A): A => {
     try {
       return run()
@@ -80,15 +83,22 @@ export const repeats = (): Repeats => {
       throw new StoreError({ path: os.tmpdir(), problem: `looking for repeats: ${(cause as Error).message}` })
     }
   }
-  const spill = (part: Partition): void => {
+  /** Writes the blocks that wait. */
+  const flush = (): void => {
+    const waiting = ((blocks - 1) % stride) + 1
+    if (blocks === 0) return
     onDisk(() => {
       spilled ??= unnamed()
-      for (let at = 0; at < blockBytes;) {
-        at += fs.writeSync(spilled.file, part.block, at, blockBytes - at, blocks * blockBytes + at)
-      }
+      const [start, length] = [(blocks - waiting) * blockBytes, waiting * blockBytes]
+      for (let at = 0; at < length;) at += fs.writeSync(spilled.file, unwritten, at, length - at, start + at)
     })
+  }
+  const spill = (part: Partition): void => {
+    if (unwritten.length === 0) unwritten = Buffer.allocUnsafeSlow(stride * blockBytes)
+    part.block.copy(unwritten, (blocks % stride) * blockBytes)
     part.written.push(blocks++)
     part.used = 0
+    if (blocks % stride === 0) flush()
   }
   const lengthOf = ({ used, written }: Partition): number => written.length * blockBytes + used
   /** The entries of a partition, in the order they came, into `bytes`. */
@@ -112,6 +122,7 @@ export const repeats = (): Repeats => {
     },
     finish: () => {
       const found: Array<Repeat> = []
+      flush()
       // One buffer and one table for all: what is thrown away outside of the heap is collected late.
       const longest = Math.max(...parts.map(lengthOf))
       const bytes = Buffer.allocUnsafeSlow(longest)
