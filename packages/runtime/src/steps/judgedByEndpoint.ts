@@ -82,7 +82,12 @@ export const judgedByEndpoint: Implementation = {
       const stopped = over(most)
       if (stopped !== undefined) return yield* stopped
       charge(most)
-      const verdict = yield* ask(request, 1000 * timeout, Effect.sync(() => charge(most)))
+      // A try that failed may have been charged: what was set aside for it is spent, and the next needs as much again.
+      const again = Effect.suspend(() => {
+        const beyond = over(most)
+        return beyond === undefined ? Effect.sync(() => charge(most)) : Effect.fail(beyond)
+      })
+      const verdict = yield* ask(request, 1000 * timeout, again)
       charge(most, -1)
       charge(usage(verdict))
       yield* kept.write(request, verdict)

@@ -229,6 +229,18 @@ describe("a judge at an endpoint", () => {
       assert.strictEqual(new Set(server.answered).size, 8)
     }).pipe(Effect.scoped))
 
+  it.live("asks not again what might then cost more than the budget", () =>
+    Effect.gen(function*() {
+      const directory = yield* scratch
+      const { provide } = fastClock()
+      const server = yield* serve(() => void "silence")
+      // One question has 256 tokens of answer and about 600 bytes: room for one, not for two.
+      const one = jobOf(directory, pairs.slice(0, 1), { order: "seeded" }, { timeout: 0.2, tokens: 1200 })
+      const stopped = yield* Effect.flip(provide(asked(one, server)))
+      assert.strictEqual(stopped._tag, "BudgetSpent")
+      assert.strictEqual(server.headers.length, 1)
+    }).pipe(Effect.scoped))
+
   it.live("loses no verdict when the run is cut off", () =>
     Effect.gen(function*() {
       const directory = yield* scratch

@@ -101,13 +101,13 @@ const once = (
   })
 }
 
-/** The answer to one question; `onCharged` hears of tries that may have been charged for nothing. */
+/** The answer to one question; `onCharged` hears of tries that may have been charged for nothing, and may end it there. */
 export const ask = Effect.fnUntraced(
-  function*(
+  function*<E>(
     request: Request,
     timeout: number,
-    onCharged: Effect.Effect<void>
-  ): Effect.fn.Return<Verdict, JudgeError> {
+    onCharged: Effect.Effect<void, E>
+  ): Effect.fn.Return<Verdict, JudgeError | E> {
     const { key, url } = yield* CurrentJudge
     if (key === undefined && url === openai) {
       const remedy = "set PENCHANT_JUDGE_KEY or OPENAI_API_KEY, or PENCHANT_JUDGE_URL for a server without one"
