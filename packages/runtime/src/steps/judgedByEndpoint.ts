@@ -87,10 +87,9 @@ export const judgedByEndpoint: Implementation = {
         const beyond = over(most)
         return beyond === undefined ? Effect.sync(() => charge(most)) : Effect.fail(beyond)
       })
-      const verdict = yield* ask(request, 1000 * timeout, again)
+      const verdict = yield* ask(request, 1000 * timeout, again, (found) => kept.write(request, found))
       charge(most, -1)
       charge(usage(verdict))
-      yield* kept.write(request, verdict)
       found[i] = verdict
       const done = found.filter((each) => each !== undefined).length
       yield* progress.emit({ _tag: "StepProgress", label: job.label, done, total: asked.length, unit: "verdict" })
@@ -125,7 +124,13 @@ export const judgedByEndpoint: Implementation = {
       kind: "Scores",
       meta: numbers,
       files: {
-        "scores.json": json({ judge: model, prompts: contests.length, numbers, spent, interval: covers }),
+        "scores.json": json({
+          judge: model,
+          prompts: contests.length,
+          numbers,
+          spent: { ...spent, cost: price(spent) },
+          interval: covers
+        }),
         "verdicts.jsonl": lines(
           asked.map(({ c, place }, i) => Object.assign({ id: contests[c]!.id, place }, found[i]))
         )

@@ -39,6 +39,8 @@ interface Again {
 }
 
 const tries = 6
+/** How long (ms) an interrupted run waits for answers under way, which are paid for. */
+const grace = 10_000
 /** A server that asks for a longer wait (ms) is not waited for. */
 const patience = 120_000
 
@@ -101,22 +103,43 @@ const once = (
   })
 }
 
-/** The answer to one question; `onCharged` hears of tries that may have been charged for nothing, and may end it there. */
+/** One try. Interrupted, it waits a while for an answer that may be charged, and hands it to `keep`. */
+const tried = <E>(
+  begin: (cancelled: AbortSignal) => Promise<Verdict | Again | JudgeError>,
+  keep: (verdict: Verdict) => Effect.Effect<void, E>
+): Effect.Effect<Verdict | Again | JudgeError> =>
+  Effect.suspend(() => {
+    const stop = new AbortController()
+    const trying = begin(stop.signal)
+    return Effect.promise(() => trying).pipe(Effect.onInterrupt(() => {
+      const timer = setTimeout(() => stop.abort(), grace)
+      return Effect.promise(() => trying).pipe(
+        Effect.flatMap((late) => "inputTokens" in late ? Effect.ignore(keep(late)) : Effect.void),
+        Effect.ensuring(Effect.sync(() => clearTimeout(timer)))
+      )
+    }))
+  })
+
+/** The answer to one question, also handed to `keep`; `onCharged` hears of tries that may have been charged for nothing, and may end it there. */
 export const ask = Effect.fnUntraced(
-  function*<E>(
+  function*<E, E2>(
     request: Request,
     timeout: number,
-    onCharged: Effect.Effect<void, E>
-  ): Effect.fn.Return<Verdict, JudgeError | E> {
+    onCharged: Effect.Effect<void, E>,
+    keep: (verdict: Verdict) => Effect.Effect<void, E2>
+  ): Effect.fn.Return<Verdict, JudgeError | E | E2> {
     const { key, url } = yield* CurrentJudge
     if (key === undefined && url === openai) {
       const remedy = "set PENCHANT_JUDGE_KEY or OPENAI_API_KEY, or PENCHANT_JUDGE_URL for a server without one"
       return yield* new JudgeError({ judge: request.model, problem: `${url} needs a key`, remedy })
     }
     for (let failed = 1;; failed++) {
-      const answer = yield* Effect.promise((signal) => once(request, url, key, timeout, signal))
+      const answer = yield* tried((cancelled) => once(request, url, key, timeout, cancelled), keep)
       if (answer instanceof JudgeError) return yield* answer
-      if (!("again" in answer)) return answer
+      if (!("again" in answer)) {
+        yield* keep(answer)
+        return answer
+      }
       if (answer.charged) yield* onCharged
       if (failed === tries || (answer.wait ?? 0) > patience) {
         const problem = `${url} gave no usable answer in ${failed} tries, at last ${answer.again}`
