@@ -3,7 +3,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { filesOf, sha256 } from "../hub/fakeHub.ts"
+import { filesOf, sha256, tokens } from "../hub/fakeHub.ts"
 import { document } from "./command.ts"
 import { type HubScene, hubScene, preferences } from "./hubPipelines.ts"
 import { live, type Moment } from "./killed.ts"
@@ -104,6 +104,20 @@ describe("pipelines of the Hub", () => {
       const again = await place.run("run", file, "--json", "--home", "other", "--only", "before")
       assert.strictEqual(again.code, 0, again.stderr)
       onlyNamed(scene)
+
+      // Published in another form, which is written in the state directory first; nothing is left there.
+      Object.assign(environment, { HF_HUB_OFFLINE: "", HF_TOKEN: tokens.good })
+      const { label } = document(ended).results.find(({ label }) => label.startsWith("objectives/"))!
+      const half = await place.run("publish", label, "me/half", "--dtype", "bfloat16", "--max-shard-size", "60KB")
+      assert.strictEqual(half.code, 0, half.stderr)
+      const { files } = fake.repos.get("models/me/half")!.commits.at(-1)!
+      const index = JSON.parse(files.get("model.safetensors.index.json")!.toString())
+      const shards = [...new Set(Object.values<string>(index.weight_map))]
+      assert.isAbove(shards.length, 1)
+      for (const shard of shards) assert.include(files.get(shard)!.toString("latin1"), "\"dtype\":\"BF16\"")
+      assert.include(files.get("config.json")!.toString(), "\"bfloat16\"")
+      const state = fs.readdirSync(path.join(place.directory, ".penchant"))
+      assert.isFalse(state.some((name) => name.startsWith("publish-")))
     } finally {
       await scene.close()
     }
