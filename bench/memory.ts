@@ -2,6 +2,9 @@
 // node bench/memory.ts [onnx|torch|reference ...]
 // Prints, in MB, the peak resident memory above that of the opened session, and the plan's activations and workspace;
 // then the seconds of one more run. Linux only.
+import type { Formula, Need } from "@penchant/dsl/Formula"
+import { simplify } from "@penchant/dsl/Simplify"
+import { dpo } from "@penchant/objectives"
 import { backends, type EngineName } from "@penchant/runtime/compute/backends"
 import { pack, type TokenGroups } from "@penchant/runtime/compute/Batch"
 import { footprintOf, planned } from "@penchant/runtime/compute/footprint"
@@ -41,6 +44,14 @@ const pairs = (count: number): TokenGroups => ({
   columns: {}
 })
 
+// As training does with a loss that is no more than a formula: onnx computes it within one run.
+const objective = dpo({ beta: 0.1 })
+const fused = {
+  formula: simplify((objective.loss as Formula<Need>).node),
+  parameters: objective.parameters,
+  sides: ["chosen", "rejected"]
+}
+
 const status = (field: string): number =>
   Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(fs.readFileSync("/proc/self/status", "utf8"))![1]) * 1024
 
@@ -58,8 +69,13 @@ const measure = async (engine: EngineName, size: string, count: number, recomput
   const data = pairs(count)
   const groups = data.ids.map((_, i) => i)
   const backend = await (await backends[engine]()).start({ threads: 2 })
-  const session = await backend.open(model, {})
+  const session = await backend.open(model, { fused })
   const run = async (batch: ReturnType<typeof pack>): Promise<void> => {
+    const reference = new Float64Array(batch.targets.length).fill(-2)
+    if (session.fused !== undefined) {
+      await session.fused(batch, { reference, columns: {}, scale: 1 / count }, { recompute })
+      return
+    }
     await session.forward(batch, { recompute })
     await session.backward(new Float64Array(batch.targets.length).fill(1e-3))
   }

@@ -5,8 +5,9 @@ import type { Recipe } from "@penchant/dsl/Recipe"
 import type { EngineName } from "./backends.ts"
 import type { Numerics } from "./Engine.ts"
 import { type Gradient, gradient } from "./gradient.ts"
-import { endings, type Graph, type Node, type OperationName, type Value, valuesOf } from "./Graph.ts"
+import { endings, type Graph, type Node, type NodeOf, type OperationName, type Value, valuesOf } from "./Graph.ts"
 import { askingOf, type Load } from "./load.ts"
+import { laneCount } from "./onnx/laneCount.ts"
 import type { AttentionAttributes } from "./operations/attention.ts"
 import { recomputed } from "./recompute.ts"
 import { elementsOf, sizeOf } from "./sizes.ts"
@@ -29,10 +30,15 @@ interface Habits {
   /** Floats of logits that the head has in hand at once, and how many such arrays. */
   readonly headChunk: number
   readonly headArrays: number
-  /** Resident bytes per byte of live tensors, measured by bench/memory.ts: arenas and allocators keep more than is alive. */
-  readonly spread: number
-  /** Temporaries of other operations, as a share of their outputs. */
+  /**
+   * Resident bytes per byte of live tensors, by the model's parameters, measured by bench/memory.ts: arenas and allocators keep
+   * more than is alive.
+   */
+  readonly spread: (parameters: number) => number
+  /** Temporaries of other operations, as a share of their outputs, what they save left out. */
   readonly within: Partial<Record<OperationName, number>>
+  /** Of attention besides, in arrays of what it keeps: scores of all blocks at once. */
+  readonly attentionHolds: Partial<Record<OperationName, number>>
 }
 
 /** One width for all. */
@@ -50,7 +56,9 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headKeeps: (logits, softCap) => arrays(softCap) * logits,
     headChunk: Infinity,
     headArrays: 2,
-    spread: 1.6,
+    // each lane has an arena, which grows by doubling
+    spread: (parameters) => laneCount(parameters) > 1 ? 1.45 : 1.1,
+    attentionHolds: { attention: 2, attentionBackward: 3 },
     within: {
       attention: 2,
       attentionBackward: 2,
@@ -68,7 +76,8 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headKeeps: (logits) => logits,
     headChunk: Infinity,
     headArrays: 2,
-    spread: 1,
+    spread: () => 1,
+    attentionHolds: {},
     within: { mm: 1 }
   },
   // Attention keeps probabilities, the head its softmax; XNNPACK packs copies of weights, transposed ones too.
@@ -79,7 +88,8 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headKeeps: (logits) => logits,
     headChunk: Infinity,
     headArrays: 3,
-    spread: 1.2,
+    spread: () => 1.2,
+    attentionHolds: { attention: 3 },
     within: {
       attention: 3,
       attentionBackward: 3,
@@ -100,8 +110,9 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headKeeps: (logits) => logits <= 2 ** 28 ? logits : 0,
     headChunk: 2 ** 28,
     headArrays: 2,
-    spread: 1.2,
-    within: { attention: 2, attentionBackward: 2, rmsNormBackward: 4, rope: 3, swigluBackward: 0.5 }
+    spread: () => 1.05,
+    attentionHolds: {},
+    within: { attention: 1, attentionBackward: 1, rmsNormBackward: 4, rope: 3, swigluBackward: 0.5 }
   }
 }
 
@@ -134,9 +145,11 @@ const bytesOf = (forward: Graph, h: Habits, load: Load) => {
   const opaque = new Map<Value, number>()
   const logits = (node: Extract<Node, { operation: "tokenLogProb" | "tokenLogProbBackward" }>): number =>
     sizeOf(node.inputs.hidden.shape[0]!, load.sizes) * sizeOf(node.inputs.head.shape[0]!, load.sizes)
+  const kept = (node: NodeOf<"attention"> | NodeOf<"attentionBackward">): number =>
+    h.attentionKeeps(node.attributes, { rows: load.sizes[askingOf(node)], pairs: load.pairs[askingOf(node)] })
   const keeps = (node: Node): number =>
     node.operation === "attention"
-      ? h.attentionKeeps(node.attributes, { rows: load.sizes[askingOf(node)], pairs: load.pairs[askingOf(node)] })
+      ? kept(node)
       : node.operation === "tokenLogProb"
       ? h.headKeeps(logits(node), node.attributes.softCap)
       : 0
@@ -154,8 +167,13 @@ const bytesOf = (forward: Graph, h: Habits, load: Load) => {
     if (node.operation === "tokenLogProb" || node.operation === "tokenLogProbBackward") {
       return h.float * h.headArrays * Math.min(logits(node), h.headChunk)
     }
-    const share = h.within[node.operation] ?? 0
-    return share === 0 ? 0 : share * valuesOf(node.outputs).reduce((sum, value) => sum + of(value), 0)
+    const { [node.operation]: share = 0 } = h.within
+    const { [node.operation]: held = 0 } = h.attentionHolds
+    const floats = valuesOf(node.outputs).filter(({ dtype }) => dtype === "float")
+    const ofAttention = node.operation === "attention" || node.operation === "attentionBackward"
+      ? h.float * held * kept(node)
+      : 0
+    return share * floats.reduce((sum, value) => sum + of(value), 0) + ofAttention
   }
   return { note, of, within }
 }
@@ -250,7 +268,7 @@ export const footprintOf = (
   walk(backward, new Set())
   const { gradients, optimiser, weights } = h.parameter
   const states = { weights: weights * parameters, gradients: gradients * trained, optimiser: optimiser * trained }
-  const held = h.spread * peak
+  const held = h.spread(parameters) * peak
   const total = states.weights + states.gradients + states.optimiser + held
   return { ...states, activations, workspace: held - activations, total }
 }

@@ -6,6 +6,7 @@ import { pack } from "../../src/compute/Batch.ts"
 import type { ModelState } from "../../src/compute/Engine.ts"
 import { peakOf, trainingFlops } from "../../src/compute/flops.ts"
 import { footprintOf, planned } from "../../src/compute/footprint.ts"
+import { builder } from "../../src/compute/Graph.ts"
 import { loadOf, scaledTo } from "../../src/compute/load.ts"
 import { type Environment, run, tableOf } from "../../src/compute/reference/run.ts"
 import { floats, ints } from "../../src/compute/reference/Tensor.ts"
@@ -79,6 +80,32 @@ describe("a footprint", () => {
       assert.strictEqual(plan.total, weights + gradients + optimiser + activations + workspace)
     })
   }
+
+  it("is what lives at once, counted by hand, on the torch engine", () => {
+    // rows: 3 and 1 fed, of which 2 predict; the head's table is the embedding's, 5 x 3
+    const g = builder()
+    const table = g.weight("table", [5, 3])
+    const x = g.emit("embedding", { table, ids: g.batch("tokens") }, {}).y
+    const bent = g.emit("gelu", { x }, { approximation: "none" }).y
+    const hidden = g.emit("gatherRows", { x: bent, rows: g.batch("rows") }, {}).y
+    const [predictor, targets] = [g.batch("predictor"), g.batch("targets")]
+    const { logProb } = g.emit("tokenLogProb", { hidden, head: table, predictor, targets }, {})
+    const graphs = planned({ graph: g.finish([logProb]), logProb, weights: [table] })
+    const one = tokenGroups([{ prompt: [1, 2, 3], branches: [[4, 0]] }])
+    const { sizes } = loadOf(one, [0], one.sides)
+    assert.deepStrictEqual([sizes.T, sizes.M, sizes.N], [4, 2, 2])
+    const plan = footprintOf(
+      graphs,
+      { engine: "torch" },
+      { sizes, pairs: { T: 0, M: 0 }, seen: { T: 0, M: 0 } },
+      false
+    )!
+    // Kept: x 4 x 3 for gelu's slope, hidden 2 x 3, logits 2 x 5, and the output, 2 tokens.
+    assert.strictEqual(plan.activations, 4 * (12 + 6 + 10 + 2))
+    // Most at the head's gradient: beside that the gradients of hidden and of the table, and two arrays of logits.
+    assert.closeTo(plan.activations + plan.workspace, 1.05 * 4 * (12 + 6 + 10 + 2 + 6 + 15 + 2 * 10), 1e-9)
+    assert.strictEqual(plan.total, 16 * 15 + plan.activations + plan.workspace)
+  })
 
   it("has 16 bytes a parameter in float32, and grows with rows alone", () => {
     const graphs = planned(forwardOf(model))

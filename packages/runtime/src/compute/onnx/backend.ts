@@ -6,16 +6,12 @@ import type { Backend, BackendModule, BackendSession } from "../Backend.ts"
 import type { Batch } from "../Batch.ts"
 import { generateTogether, settled } from "../lanes/together.ts"
 import { numerics } from "../numerics.ts"
+import { laneCount } from "./laneCount.ts"
 import { type Lane, laneHere, type LaneHost, laneHost, scoreTogether, trainTogether } from "./lanes.ts"
 import { canFuse } from "./objective.ts"
 import { parametersOf } from "./Parameters.ts"
 import type { Network, Pull } from "./replica.ts"
 import { type Sessions, sessions } from "./sessions.ts"
-
-/** Below so many parameters a model runs in two lanes; above, matrix products keep all threads busy by themselves. */
-const small = 2 ** 23
-/** Identity of the numbers, since it orders sums: the same on every machine. */
-const laneCount = (parameters: number): number => parameters < small ? 2 : 1
 
 /** What the sessions of one engine share. */
 interface Shared {

@@ -9,7 +9,7 @@ import { type Context, floats, ints, type Tensor, type Tf } from "./Lowering.ts"
 import { lowerings } from "./lowerings.ts"
 
 export interface Run {
-  /** Runs the nodes, then holds what it held and what `keep` names. `made` sees every output before it may be freed. */
+  /** Runs the nodes, freeing what it held at its last use, and then holds what `keep` names. `made` sees every output before it may be freed. */
   readonly through: (graph: Graph, keep: ReadonlyArray<Value>, made?: (value: Value, tensor: TfTensor) => void) => void
   readonly setCotangent: (input: Input, coefficients: Float64Array) => void
   /** The one float that is read back. */
@@ -74,7 +74,7 @@ export const startRun = (
   }
   return {
     through: (graph, keep, made = () => {}) => {
-      const ending = endings(graph.nodes, new Set([...environment.keys(), ...keep]))
+      const ending = endings(graph.nodes, new Set(keep))
       tf.tidy(() => {
         for (const node of graph.nodes) {
           lower(node)

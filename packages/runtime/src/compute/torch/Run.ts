@@ -20,7 +20,7 @@ import { lowerIn } from "./precision.ts"
 import type { Torch } from "./Torch.ts"
 
 export interface Run {
-  /** Runs the nodes, then holds what it was given and what `keep` names. `into`: gradients to add to instead of making them. */
+  /** Runs the nodes, freeing what it held at its last use, and then holds what `keep` names. `into`: gradients to add to instead of making them. */
   readonly through: (graph: Graph, keep: ReadonlyArray<Value>, into?: ReadonlyMap<Value, Handle>) => void
   readonly setCotangent: (input: Input, coefficients: Float64Array) => void
   readonly get: (value: Value) => Tensor
@@ -131,7 +131,7 @@ export const startRun = (
   return {
     get,
     through: (graph, keep, into = new Map()) => {
-      const ending = endings(graph.nodes, new Set([...environment.keys(), ...keep]))
+      const ending = endings(graph.nodes, new Set(keep))
       let paired = false
       for (const [i, node] of graph.nodes.entries()) {
         // the second of a pair is done with the first, but what ends with either ends here

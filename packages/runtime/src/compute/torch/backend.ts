@@ -107,6 +107,7 @@ export const opened = (torch: Torch, side?: Side): Backend["open"] => async (mod
     },
     forward: async (batch, { recompute = false } = {}) => {
       await forget()
+      native.saveMemory(recompute)
       return through(batch, (lane, part, each) => lane.forward(part.batch, each, recompute))
     },
     backward: async (coefficients) => {

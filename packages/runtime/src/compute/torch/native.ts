@@ -71,6 +71,8 @@ export interface Native {
   /** Thread-local: no gradients are recorded afterwards. */
   readonly noGrad: () => void
   readonly setThreads: (threads: number) => void
+  /** Of the whole process: whether freed memory goes back to the system at once, at the price of getting it anew each time. */
+  readonly saveMemory: (on: boolean) => void
 }
 
 /** Thrown when libtorch refuses a call, with its text. */
@@ -98,6 +100,25 @@ const contiguous = (shape: ReadonlyArray<number>): BigInt64Array => {
     n *= shape[i]!
   }
   return strides
+}
+
+/**
+ * glibc keeps what is freed, and holes between tensors of changing sizes come to more than the tensors themselves when blocks
+ * are recomputed. Above a threshold it maps each piece by itself and gives it back. Undefined in other C libraries.
+ */
+const allocator = () => {
+  try {
+    const mallopt = koffi.load(null).func("int mallopt(int, int)")
+    const [mapThreshold, trimThreshold] = [-3, -1] as const
+    // as high as glibc's own adaptation goes
+    const kept = 2 ** 25
+    return (on: boolean): void => {
+      mallopt(mapThreshold, on ? 2 ** 17 : kept)
+      mallopt(trimThreshold, on ? 2 ** 18 : 2 * kept)
+    }
+  } catch {
+    return undefined
+  }
 }
 
 /**
@@ -170,6 +191,8 @@ export const load = (installation: Installation, device: Device, live: Int32Arra
   // at::set_num_threads(int): no C symbol, but this one has not changed since 1.0
   const threads = optional("void _ZN2at15set_num_threadsEi(int32_t)")
 
+  const tune = allocator()
+  let saving = false
   const abi = BigInt(c.abi())
   const out = new BigUint64Array(1)
   const typeOut = new Int32Array(1)
@@ -285,6 +308,10 @@ export const load = (installation: Installation, device: Device, live: Int32Arra
       return out[0]!
     },
     noGrad: () => c.gradMode(false),
-    setThreads: (count) => threads?.(count)
+    setThreads: (count) => threads?.(count),
+    saveMemory: (on) => {
+      if (on !== saving) tune?.(on)
+      saving = on
+    }
   }
 }
