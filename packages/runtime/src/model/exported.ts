@@ -1,5 +1,5 @@
-// The files of a model as they leave: weights of another type, or cut into shards with an index, as transformers' save_pretrained
-// cuts them. Tensors pass through one piece at a time, whatever their number and size.
+// The files of a model as they leave: weights of another type, or cut into shards with an index, under the names of
+// transformers' save_pretrained. Tensors pass through one piece at a time, whatever their number and size.
 import { type BadFile, BadModel } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -75,12 +75,12 @@ async function* pieces(name: string, place: Place, to: Readable): AsyncGenerator
   }
 }
 
-/** Tensors one after the other into files that hold no more than `most` bytes, as transformers fills them. */
-export const shardsOf = <T extends Spec>(
-  tensors: ReadonlyArray<readonly [string, T]>,
+/** Tensors one after the other into files that hold no more than `most` bytes unless one alone does. */
+const shardsOf = (
+  tensors: ReadonlyArray<readonly [string, Written]>,
   most: number
-): ReadonlyArray<ReadonlyArray<readonly [string, T]>> => {
-  const shards: Array<Array<readonly [string, T]>> = []
+): ReadonlyArray<ReadonlyArray<readonly [string, Written]>> => {
+  const shards: Array<Array<readonly [string, Written]>> = []
   let held = Infinity
   for (const tensor of tensors) {
     const size = byteLength(tensor[1])

@@ -15,9 +15,9 @@ import { Progress } from "../platform/Progress.ts"
 import type { Around, Check } from "./Implementation.ts"
 
 /** Where the weights of a step of kind `model` lie; undefined where no file of them is on this machine. */
-const folderOf = Effect.fnUntraced(function*({ sources }: AnyStep, directory: string) {
-  if (sources["dir"] !== undefined) return { folder: path.resolve(directory, sources["dir"]), whole: true }
-  const cached = sources["hub"] === undefined ? undefined : yield* cachedFolder(sources["hub"])
+const folderOf = Effect.fnUntraced(function*({ sources: { dir, hub } }: AnyStep, { directory, once }: Around) {
+  if (dir !== undefined) return { folder: path.resolve(directory, dir), whole: true }
+  const cached = hub === undefined ? undefined : yield* once(`folder ${hub}`, cachedFolder(hub))
   return cached?.there.has("config.json") === true ? cached : undefined
 })
 
@@ -31,21 +31,24 @@ const originOf = (step: AnyStep): AnyStep | undefined => {
 }
 
 /** What the config describes; undefined where there is none yet, or one that the model's own step refuses. */
-const describedOf = Effect.fnUntraced(function*(step: AnyStep, { directory, once }: Around) {
+const describedOf = Effect.fnUntraced(function*(step: AnyStep, around: Around) {
   const origin = originOf(step)
-  const at = origin === undefined ? undefined : yield* folderOf(origin, directory)
+  const at = origin === undefined ? undefined : yield* folderOf(origin, around)
   if (at === undefined) return undefined
   const { folder } = at
   const read = Effect.map(readArchitecture(folder), (described) => ({ folder, ...described }))
-  return yield* once(`config ${folder}`, Effect.orElseSucceed(read, () => undefined))
+  return yield* around.once(`config ${folder}`, Effect.orElseSucceed(read, () => undefined))
 })
 
 /** A folder that does not fit its config. */
-export const model: Check = Effect.fnUntraced(function*(step, { directory, once }) {
-  const at = yield* folderOf(step, directory)
+export const model: Check = Effect.fnUntraced(function*(step, around) {
+  const at = yield* folderOf(step, around)
   if (at === undefined) return
   // A config alone is all that a lock fetches.
-  yield* once(`model ${at.folder}`, at.whole ? checkModel(at.folder) : Effect.asVoid(readArchitecture(at.folder)))
+  yield* around.once(
+    `model ${at.folder}`,
+    at.whole ? checkModel(at.folder) : Effect.asVoid(readArchitecture(at.folder))
+  )
 })
 
 const Limits = Schema.Struct({ maxLength: Schema.Int })
