@@ -58,9 +58,10 @@ export const findMathPython = (environment: NodeJS.ProcessEnv = process.env): Ma
   })
   const found = status === 0 ? Schema.decodeUnknownResult(Found)(stdout) : undefined
   if (found === undefined || Result.isFailure(found)) return undefined
-  const has = (name: keyof typeof packages): boolean => typeof found.success[name] === "string"
-  const original = has("sympy") && has("antlr4")
-  const exact = has("math_verify")
+  const { antlr4, math_verify, sympy } = found.success
+  // sympy reads LaTeX by this version of antlr4 and refuses others.
+  const original = typeof sympy === "string" && typeof antlr4 === "string" && antlr4.startsWith("4.11")
+  const exact = typeof math_verify === "string"
   if (!original && !exact) return undefined
   const versions = Object.entries(found.success).flatMap(([name, version]) => version === null ? [] : [[name, version]])
   return { command, original, exact, versions: Object.fromEntries(versions) }
