@@ -12,6 +12,7 @@ import { defaultEngine } from "../compute/defaultEngine.ts"
 import { Engine } from "../compute/Engine.ts"
 import { layer } from "../compute/Engines.ts"
 import { choose } from "../compute/tfjs/choice.ts"
+import { mathPython } from "../evaluation/tasks/mathPython.ts"
 import { type HubSettings, settingsOf } from "../hub/Settings.ts"
 import { homeDirectory } from "../platform/home.ts"
 import { json, print, printJson } from "./output.ts"
@@ -110,6 +111,28 @@ const hub = ({ cache, endpoint, offline, token }: HubSettings): Check => ({
   }, cache ${cache}`
 })
 
+/** What judges MATH beside equal text and numbers. */
+const math = (): Check => {
+  const found = mathPython()
+  const missing = [
+    ...(found?.original === true ? [] : ["exact_match_original is a lower bound"]),
+    ...(found?.exact === true ? [] : ["there is no exact_match"])
+  ]
+  return {
+    name: "python for MATH",
+    ok: missing.length === 0,
+    optional: true,
+    found: found === undefined
+      ? "none with sympy and antlr4 4.11, or math-verify"
+      : `${found.command}: ${Object.entries(found.versions).map((each) => each.join(" ")).join(", ")}`,
+    ...(missing.length === 0
+      ? {}
+      : {
+        remedy: `${missing.join(", and ")}: pip install "lm-eval[math]", and PENCHANT_PYTHON to name the interpreter`
+      })
+  }
+}
+
 export const doctor = Command.make("doctor", { json }, ({ json }) =>
   Effect.gen(function*() {
     const node = process.versions.node
@@ -139,6 +162,7 @@ export const doctor = Command.make("doctor", { json }, ({ json }) =>
       hub(settingsOf(process.env)),
       ...engines,
       ...preferred(),
+      math(),
       { name: "default engine", ok: true, found: yield* Effect.promise(defaultEngine) }
     ]
     if (json) return printJson(checks)
