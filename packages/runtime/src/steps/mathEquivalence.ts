@@ -9,7 +9,7 @@ import type { Results } from "../evaluation/tasks/results.ts"
 import { summary } from "../evaluation/tasks/run.ts"
 import { Progress } from "../platform/Progress.ts"
 import { named } from "./benchmark.ts"
-import { fileOf, inputOf, json, lines, metaOf, parametersOf, readInput } from "./files.ts"
+import { inputOf, json, lines, metaOf, parametersOf, readInput } from "./files.ts"
 import type { Implementation, Input, Job } from "./Implementation.ts"
 import { Numbers } from "./scores.ts"
 
@@ -68,8 +68,8 @@ export const mathEquivalence: Implementation = {
         kind: "Scores",
         meta: { ...before, [`${word}TextAlone`]: 1 },
         files: {
-          "results.json": { path: fileOf(asked, "results.json") },
-          "samples.jsonl": { path: fileOf(asked, "samples.jsonl") }
+          "results.json": yield* readInput(asked, "results.json"),
+          "samples.jsonl": yield* readInput(asked, "samples.jsonl")
         }
       }
     }
