@@ -4,6 +4,7 @@
 import koffi from "koffi"
 import * as path from "node:path"
 import { type Installation, libraryName } from "./discovery.ts"
+import { reasons } from "./errorText.ts"
 
 /** An owning tensor handle. */
 export type Handle = bigint
@@ -185,6 +186,7 @@ export const load = (installation: Installation, device: Device, live: Int32Arra
     add: shim.func(`int32_t aoti_torch_${kind}_add_Tensor(uint64_t, uint64_t, double, uint64_t*)`)
   }
   const what = optional("const char* torch_exception_get_what_without_backtrace()")
+  const reason = what === undefined ? reasons() : () => String(what()).split("\n")[0]!
   const newBox = optional("int32_t torch_new_stable_ivalue(uint64_t*)")
   // before 2.13 libtorch frees an optional with C++ delete, so it must come from C++ new
   const operatorNew = newBox === undefined ? koffi.load("libstdc++.so.6").func("uint64_t _Znwm(size_t)") : undefined
@@ -200,8 +202,8 @@ export const load = (installation: Installation, device: Device, live: Int32Arra
   const [sizesOfView, stridesOfView] = [new BigInt64Array(8), new BigInt64Array(8)]
   const check = (code: number, where: string): void => {
     if (code === 0) return
-    const text = what === undefined ? "libtorch wrote the reason to stderr" : String(what()).split("\n")[0]
-    const hint = /no kernel image is available/.test(text ?? "") ? "; install a PyTorch built for this GPU" : ""
+    const text = reason()
+    const hint = /no kernel image is available/.test(text) ? "; install a PyTorch built for this GPU" : ""
     throw new TorchError(`${where}: ${text}${hint}`)
   }
   const made = (): Handle => {
