@@ -2,8 +2,7 @@
 import { Gsm8kRow } from "@penchant/dsl/BenchmarkRows"
 import type { GenerationTask } from "./Task.ts"
 
-/** `findall` of Python: the groups of a match, or the match itself; the first group that is not empty. */
-/** lm-eval's `regex` filter. */
+/** lm-eval's `regex` filter: of the groups of a match, or the match itself, the first that is not empty. */
 export const regexFilter = (pattern: RegExp, which: 0 | -1) => (response: string): string => {
   const match = [...response.matchAll(pattern)].at(which)
   return match === undefined
