@@ -31,11 +31,14 @@ interface Check {
 
 const again = "install again with `npx -y pnpm@12 install`; the engine's binary comes in its npm package"
 /** What to do about an engine that does not start. */
-const remedies: { readonly [E in EngineName]: string } = {
-  onnx: again,
-  reference: again,
-  tfjs: again,
-  torch: "only needed for --engine torch: install PyTorch, or set LIBTORCH to the folder of an installed one"
+const remedies: { readonly [E in EngineName]: Required<Pick<Check, "remedy">> & Pick<Check, "optional"> } = {
+  onnx: { remedy: again },
+  reference: { remedy: again },
+  tfjs: { remedy: again },
+  torch: {
+    remedy: "only needed for --engine torch: install PyTorch, or set LIBTORCH to the folder of an installed one",
+    optional: true
+  }
 }
 
 /** What there is to say of an engine that runs, beyond its numerics. */
@@ -61,9 +64,8 @@ const engine = (name: EngineName): Effect.Effect<Check> =>
     return {
       name: `engine ${name}`,
       ok: false,
-      ...(name === "torch" ? { optional: true as const } : {}),
       found: Cause.pretty(exit.cause).split("\n")[0]!,
-      remedy: remedies[name]
+      ...remedies[name]
     }
   })
 

@@ -13,7 +13,7 @@ import { type Choice, choose } from "../../src/compute/tfjs/choice.ts"
 import { moduleOf } from "../../src/compute/tfjs/heap.ts"
 import { load } from "../../src/compute/tfjs/load.ts"
 import { floats, type Tensor } from "../../src/compute/tfjs/Lowering.ts"
-import { rotaryTables, startRun } from "../../src/compute/tfjs/Run.ts"
+import { startRun, tablesOf } from "../../src/compute/tfjs/Run.ts"
 import { modelOf, random, readJson, references, stories, tinyLlama } from "./fixtures.ts"
 import { batchOf, float32, float32Engine, groupsOf, largest, pairs } from "./float32Engine.ts"
 import { batch as fields, type Case, cases, fill, sizes } from "./operationCases.ts"
@@ -60,7 +60,7 @@ const discrepancy = (build: Case, seed: number): number => {
     nodes: [...graph.nodes, ...backward.nodes],
     outputs: values
   }
-  const tables = rotaryTables(tf)
+  const tables = tablesOf(tf)
   const ours = startRun(tf, whole, batch, given, tables)
   assert.isDefined(cotangent)
   ours.through(whole, values)

@@ -3,7 +3,8 @@
 import type { Tensor as TfTensor } from "@tensorflow/tfjs-core"
 import type { Batch } from "../Batch.ts"
 import { endings, type Graph, type Input, type Node, type Value, valuesOf } from "../Graph.ts"
-import { tableOf } from "../reference/run.ts"
+import { memo } from "../memo.ts"
+import { type RotaryTables, rotaryTables } from "../rotaryTables.ts"
 import { sizesOf } from "../sizes.ts"
 import { type Context, floats, ints, type Tensor, type Tf } from "./Lowering.ts"
 import { lowerings } from "./lowerings.ts"
@@ -29,7 +30,7 @@ export const startRun = (
   const sizes = sizesOf(batch)
   const lent = new Map<Value, Tensor>(weights)
   const environment = new Map<Value, Tensor>()
-  const kept = new Map<object, Map<string, TfTensor>>()
+  const { clear, once } = memo<TfTensor>((make) => tf.keep(tf.tidy(make)))
   for (const input of graph.inputs) {
     if (input.source.kind === "batch") lent.set(input, ints(batch[input.source.field]))
     if (input.source.kind === "table") lent.set(input, tables.of(input, sizes.P))
@@ -38,13 +39,6 @@ export const startRun = (
     const tensor = environment.get(value) ?? lent.get(value)
     if (tensor === undefined) throw new Error(`${value.name} has no value`)
     return tensor
-  }
-  const once: Context["once"] = (of, key, make) => {
-    const things = kept.get(of) ?? new Map<string, TfTensor>()
-    kept.set(of, things)
-    const made = things.get(key) ?? tf.keep(tf.tidy(make))
-    things.set(key, made)
-    return made
   }
   const index: Context["index"] = (elements) =>
     once(elements, "index", () => tf.tensor2d(elements, [elements.length, 1], "int32"))
@@ -92,36 +86,15 @@ export const startRun = (
     read: (value) => Float64Array.from(get(value).held[0]!.dataSync()),
     close: () => {
       for (const value of environment.keys()) drop(value)
-      for (const things of kept.values()) tf.dispose([...things.values()])
-      kept.clear()
+      tf.dispose([...clear()])
     }
   }
 }
 
-/** The rotary tables, made for as many positions as were met. */
-export interface Tables {
-  readonly of: (input: Input, positions: number) => Tensor
-  readonly close: () => void
-}
+export type Tables = RotaryTables<Tensor>
 
-export const rotaryTables = (tf: Tf): Tables => {
-  const made = new Map<Input, Tensor>()
-  return {
-    of: (input, positions) => {
-      const { source } = input
-      if (source.kind !== "table") throw new Error(`${input.name} is no table`)
-      const known = made.get(input)
-      if (known !== undefined && known.shape[0]! >= positions) return known
-      const count = Math.max(positions, 2 * (known?.shape[0] ?? 0))
-      const data = Float32Array.from(tableOf(source, count))
-      const tensor = floats(tf.tensor2d(data, [count, source.frequencies.length]))
-      tf.dispose([...known?.held ?? []])
-      made.set(input, tensor)
-      return tensor
-    },
-    close: () => {
-      for (const { held } of made.values()) tf.dispose([...held])
-      made.clear()
-    }
-  }
-}
+export const tablesOf = (tf: Tf): Tables =>
+  rotaryTables<Tensor>(
+    (values, shape) => floats(tf.tensor2d(Float32Array.from(values), [...shape])),
+    ({ held }) => tf.dispose([...held])
+  )

@@ -14,7 +14,7 @@ import { choose } from "./choice.ts"
 import { load } from "./load.ts"
 import type { Tf } from "./Lowering.ts"
 import { parametersOf } from "./Parameters.ts"
-import { rotaryTables, type Run, startRun } from "./Run.ts"
+import { type Run, startRun, tablesOf } from "./Run.ts"
 
 const opened = (tf: Tf): Backend["open"] => async (model, options) => {
   const network = forwardOf(model)
@@ -22,7 +22,7 @@ const opened = (tf: Tf): Backend["open"] => async (model, options) => {
   const { graph: toLogits, logits, vocabulary } = logitsOf(network)
   const graphs = planned(network)
   const parameters = parametersOf(tf, model, { weights, trained }, options.optimiser)
-  const tables = rotaryTables(tf)
+  const tables = tablesOf(tf)
   let saved: { readonly run: Run; readonly backwards: Gradient } | undefined
   const forget = () => {
     saved?.run.close()

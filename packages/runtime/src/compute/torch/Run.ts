@@ -10,7 +10,8 @@ import {
   type Value,
   valuesOf
 } from "../Graph.ts"
-import { tableOf } from "../reference/run.ts"
+import { memo } from "../memo.ts"
+import { type RotaryTables, rotaryTables } from "../rotaryTables.ts"
 import { sizesOf } from "../sizes.ts"
 import { lowerPair } from "./kernels/pairs.ts"
 import type { CausalMask, Context, Tensor } from "./Lowering.ts"
@@ -48,7 +49,7 @@ export const startRun = (
   const sizes = sizesOf(batch)
   const lent = new Map<Value, Tensor>(weights)
   const environment = new Map<Value, Tensor>()
-  const kept = new Map<object, Map<string, Handle>>()
+  const { clear, once } = memo<Handle>((make) => torch.scope((keep) => keep(make())))
   for (const input of graph.inputs) {
     if (input.source.kind === "batch") lent.set(input, ints(batch[input.source.field]))
     if (input.source.kind === "table") lent.set(input, tables.of(input, sizes.P))
@@ -57,13 +58,6 @@ export const startRun = (
     const tensor = environment.get(value) ?? lent.get(value)
     if (tensor === undefined) throw new Error(`${value.name} has no value`)
     return tensor
-  }
-  const once: Context["once"] = (of, key, make) => {
-    const things = kept.get(of) ?? new Map<string, Handle>()
-    kept.set(of, things)
-    const made = things.get(key) ?? torch.scope((keep) => keep(make()))
-    things.set(key, made)
-    return made
   }
   const index: Context["index"] = (elements) => once(elements, "index", () => torch.uploadIndex(elements))
 
@@ -152,8 +146,7 @@ export const startRun = (
     },
     close: () => {
       for (const value of environment.keys()) drop(value)
-      for (const things of kept.values()) torch.free(things.values())
-      kept.clear()
+      torch.free(clear())
     }
   }
 }
@@ -162,14 +155,15 @@ const addTo = (torch: Torch, target: Handle, { handles }: Tensor): void =>
   torch.scope(() => torch.native.copy(target, torch.add(target, handles[0]!)))
 
 /** Rotary tables and causal masks, made for as many positions as were met. */
-export interface Tables {
-  readonly of: (input: Input, positions: number) => Tensor
+export interface Tables extends RotaryTables<Tensor> {
   readonly causal: Context["causal"]
-  readonly close: () => void
 }
 
 export const tablesOf = (torch: Torch): Tables => {
-  const made = new Map<Input, Tensor>()
+  const rotary = rotaryTables<Tensor>(
+    (values, shape) => floats(torch.scope((keep) => keep(torch.upload(values, shape))), shape),
+    ({ handles }) => torch.free(handles)
+  )
   const masks = new Map<number, CausalMask>()
   return {
     causal: (shared, keys) => {
@@ -185,22 +179,10 @@ export const tablesOf = (torch: Torch): Tables => {
       masks.set(shared, { handle, keys: count })
       return masks.get(shared)!
     },
-    of: (input, positions) => {
-      const { source } = input
-      if (source.kind !== "table") throw new Error(`${input.name} is no table`)
-      const known = made.get(input)
-      if (known !== undefined && known.shape[0]! >= positions) return known
-      const count = Math.max(positions, 2 * (known?.shape[0] ?? 0))
-      const shape = [count, source.frequencies.length]
-      const tensor = floats(torch.scope((keep) => keep(torch.upload(tableOf(source, count), shape))), shape)
-      torch.free(known?.handles ?? [])
-      made.set(input, tensor)
-      return tensor
-    },
+    of: rotary.of,
     close: () => {
-      for (const { handles } of made.values()) torch.free(handles)
+      rotary.close()
       for (const { handle } of masks.values()) torch.free([handle])
-      made.clear()
       masks.clear()
     }
   }
