@@ -159,6 +159,12 @@ describe("pipelines of the Hub", () => {
         environment["HF_HUB_OFFLINE"] = "1"
         const again = await place.run("run", file, "--json", ...only)
         assert.isTrue(document(again).steps.every(({ verdict }) => verdict === "hit"))
+        // For lm-eval's readers: one file of results, and one of samples for each of the 37 tasks.
+        await place.run("run", file, ...only)
+        const left = fs.readdirSync(path.join(place.directory, ".penchant/reports/paper-benchmarks/paperStart"))
+        const made = "\\d{4}-\\d\\d-\\d\\dT\\d\\d-\\d\\d-\\d\\d\\.\\d{6}"
+        assert.lengthOf(left.filter((name) => new RegExp(`^results_${made}\\.json$`).test(name)), 1)
+        assert.lengthOf(left.filter((name) => new RegExp(`^samples_[a-z0-9_]+_${made}\\.jsonl$`).test(name)), 37)
       } finally {
         await close()
       }

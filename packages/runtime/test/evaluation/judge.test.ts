@@ -319,7 +319,7 @@ describe("win rates", () => {
   }
 
   it("at equal lengths are what scikit-learn's LogisticRegression(penalty=\"l1\", solver=\"liblinear\") makes of them", () => {
-    // With C of the ten of LogisticRegressionCV by five folds, contest i in fold i mod 5, tol=1e-12; scikit-learn 1.9.1.
+    // references/lengthControlled.py with scikit-learn 1.9.1.
     const expected = [[40, 0.5636509534, 0.5607143517], [200, 0.5242604069, 0.5242755145]] as const
     for (const [n, byLength, byDifficulty] of expected) {
       const { difficulties, lengths, preferences } = contests(n)

@@ -1,6 +1,5 @@
 // The value of a number written in LaTeX: signs, decimals, fractions, mixed numbers, roots, powers, products, sums, pi. Leaves out
-// all else:
-// with a letter in it, it is no number.
+// all else: with a letter in it, it is no number.
 
 const token = /\s*(\d+(?:\.\d*)?|\.\d+|\\[a-z]+|\S)/gy
 
