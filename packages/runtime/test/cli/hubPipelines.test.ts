@@ -127,8 +127,8 @@ describe("pipelines of the Hub", () => {
     "paper-benchmarks finds every benchmark where the Hub has it, survives kill -9 between questions, and ends",
     async () => {
       const { close, environment, fake, file, place } = await hubScene("paper-benchmarks")
-      // The start's row and one objective's; the others differ in the objective alone.
-      const only = ["--only", "paperStart", "--only", "paper/dpo"]
+      // The start's row alone: trainings on these pairs have their own test, and ask the same questions.
+      const only = ["--only", "paperStart"]
       // MATH is then judged by equal text and values alone, on every machine alike.
       environment["PENCHANT_PYTHON"] = "/no/such/python"
       try {
@@ -139,7 +139,7 @@ describe("pipelines of the Hub", () => {
         running.child.kill("SIGKILL")
         await running.ended
         const { results } = document(await place.run("run", file, ...only, "--json"))
-        assert.lengthOf(results, 2)
+        assert.lengthOf(results, 1)
         for (const { label, metrics } of results) {
           // One file for every subset: the snark's answers are no answer of some tasks.
           assert.deepInclude(metrics, { arcChallengeQuestions: 25, bbhQuestions: 48, gsm8kQuestions: 6 }, label)
