@@ -1,7 +1,7 @@
 // Percentile bootstrap intervals over pairs. They cover the choice of held-out pairs and nothing else: not the seed that a
 // model was trained with, not the data it was trained on.
 import { seed } from "@penchant/dsl/Identity"
-import { below, random } from "../training/random.ts"
+import { below, random } from "../platform/random.ts"
 
 export interface Interval {
   readonly low: number

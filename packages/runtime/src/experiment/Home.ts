@@ -7,8 +7,8 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { attempt } from "../platform/problems.ts"
 import { Ledger, open as openLedger } from "./Ledger.ts"
-import { attempt } from "./problems.ts"
 import { make as makeStore, Store } from "./Store.ts"
 
 export interface Home {

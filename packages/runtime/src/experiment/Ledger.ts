@@ -5,8 +5,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { attempt } from "../platform/problems.ts"
 import { migrations } from "./ledgerTables.ts"
-import { attempt } from "./problems.ts"
 
 /** SQL with positional parameters. `Row` is what the statement selects; nothing checks it. */
 export interface Rows {

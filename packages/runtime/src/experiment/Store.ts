@@ -5,12 +5,12 @@ import { sha256 as digestOf } from "@penchant/dsl/Identity"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
+import { attempt, attemptPromise } from "../platform/problems.ts"
 import type { Input, Output } from "../steps/Implementation.ts"
 import { blobPath, confined, describe, place, placeAll, type Written } from "./blobs.ts"
 import { hashFile, hashSmall, stampOf } from "./content.ts"
 import type { Ledger, Rows } from "./Ledger.ts"
 import { checkNames, decode, encode, type Manifest, type StoredFile } from "./manifest.ts"
-import { attempt, attemptPromise } from "./problems.ts"
 
 /** A result in the store but not yet in the ledger: `record` belongs in the transaction that commits the step. */
 export interface Stored {

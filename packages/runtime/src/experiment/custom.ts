@@ -7,10 +7,10 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { attempt } from "../platform/problems.ts"
 import type { Implementation, Input, Job, Output } from "../steps/Implementation.ts"
 import { linkFiles } from "../steps/links.ts"
 import { encode } from "./manifest.ts"
-import { attempt } from "./problems.ts"
 import type { Store } from "./Store.ts"
 
 const isCustomStep = (value: unknown): value is CustomStep<Record<string, Kind>, unknown, Kind, unknown> =>

@@ -9,9 +9,9 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { lockedSource } from "../hub/LockFile.ts"
 import { PipelineFile } from "../platform/PipelineFile.ts"
+import { problemOf } from "../platform/problems.ts"
 import { hashFile, stampOf } from "./content.ts"
 import type { Ledger } from "./Ledger.ts"
-import { problemOf } from "./problems.ts"
 
 export interface Source {
   readonly path: string

@@ -4,9 +4,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { attempt } from "../platform/problems.ts"
 import { unfinished } from "./blobs.ts"
 import { type Home, scratchDirectory, storeDirectory } from "./Home.ts"
-import { attempt } from "./problems.ts"
 
 /** A file that has been in the writing for so long (ms) has no writer. */
 const age = 3_600_000

@@ -1,7 +1,7 @@
 // The generation loop over a decoder: choose, look for an end, feed. Runs in the worker; plain functions over typed arrays.
 // A group leaves the batch when all its samples have ended and half of the batch has.
 import { seed } from "@penchant/dsl/Identity"
-import { random } from "../training/random.ts"
+import { random } from "../platform/random.ts"
 import type { Decoder } from "./Decoder.ts"
 import type { GenerateOptions, Prompt, Sample } from "./Generation.ts"
 import { choose, logProbOf } from "./sampling.ts"

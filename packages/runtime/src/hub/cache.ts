@@ -4,7 +4,7 @@ import { HubError } from "@penchant/dsl/Errors"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import { problemOf } from "../experiment/problems.ts"
+import { problemOf } from "../platform/problems.ts"
 
 /** `models/gpt2`, `datasets/Anthropic/hh-rlhf`: what messages call it, and its address in the API. */
 export type Repo = `${"models" | "datasets"}/${string}`

@@ -1,7 +1,7 @@
 // How long a run is, which pairs each step takes, and at which learning rate. transformers' rule, restated.
 import { seed } from "@penchant/dsl/Identity"
 import type { Recipe } from "@penchant/dsl/Recipe"
-import { permutation } from "./random.ts"
+import { permutation } from "../platform/random.ts"
 
 type Rate = (progress: number) => number
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { TokenGroups } from "../../src/compute/Batch.ts"
 import { interval } from "../../src/evaluation/bootstrap.ts"
 import { judge, metrics } from "../../src/evaluation/metrics.ts"
-import { below, random } from "../../src/training/random.ts"
+import { below, random } from "../../src/platform/random.ts"
 
 /** Answers as their log-probabilities per token: [chosen, rejected] of each pair. */
 type Answer = ReadonlyArray<number>

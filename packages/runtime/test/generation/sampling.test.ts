@@ -1,7 +1,7 @@
 // Which token is chosen, by hand.
 import { assert, describe, it } from "@effect/vitest"
 import { choose, logProbOf } from "../../src/generation/sampling.ts"
-import { random } from "../../src/training/random.ts"
+import { random } from "../../src/platform/random.ts"
 
 const row = Float32Array.of(1, 3, 2, -1)
 const none = (): number => {

@@ -16,7 +16,7 @@ import {
 } from "../../src/compute/Engine.ts"
 import { adamW, clipFactor, decays, normOf } from "../../src/compute/optimiser.ts"
 import { type Event, Progress } from "../../src/platform/Progress.ts"
-import { below, random } from "../../src/training/random.ts"
+import { below, random } from "../../src/platform/random.ts"
 import { inBatchOrder, inputsOf } from "../../src/training/tokens.ts"
 import { train, type Training } from "../../src/training/train.ts"
 

@@ -5,7 +5,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
-import { below, random } from "../../src/training/random.ts"
+import { below, random } from "../../src/platform/random.ts"
 import { scratch } from "./scratch.ts"
 
 const script = fileURLToPath(new URL("./killed.ts", import.meta.url))

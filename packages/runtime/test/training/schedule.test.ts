@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { recipe } from "@penchant/dsl/Recipe"
 import { readFileSync } from "node:fs"
+import { permutation, random } from "../../src/platform/random.ts"
 import { microBatches } from "../../src/training/microBatches.ts"
-import { permutation, random } from "../../src/training/random.ts"
 import { learningRate, orderOf, snapshotSteps, stepsPerEpoch } from "../../src/training/schedule.ts"
 import { pairs } from "./bigram.ts"
 

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { attempt } from "../../experiment/problems.ts"
+import { attempt } from "../../platform/problems.ts"
 
 export const Verdict = Schema.Struct({
   /** What the judge answered; undefined where it refused or had nothing to say. */

@@ -3,12 +3,12 @@ import type { Content } from "@penchant/dsl/Pair"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as path from "node:path"
-import { readRows } from "../../data/rows.ts"
-import { readPairs } from "../../data/rowsFile.ts"
-import { examplesFile } from "../../steps/examples.ts"
-import { folderOf } from "../../steps/files.ts"
-import type { Job } from "../../steps/Implementation.ts"
-import type { Contest } from "./winRate.ts"
+import { readRows } from "../data/rows.ts"
+import { readPairs } from "../data/rowsFile.ts"
+import type { Contest } from "../evaluation/judge/winRate.ts"
+import { examplesFile } from "./examples.ts"
+import { folderOf } from "./files.ts"
+import type { Job } from "./Implementation.ts"
 
 const Answers = Schema.Struct({
   id: Schema.String,
