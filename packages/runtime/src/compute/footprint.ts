@@ -35,6 +35,8 @@ interface Habits {
    * more than is alive.
    */
   readonly spread: (parameters: number) => number
+  /** Bytes that a run takes whatever its size, measured as well: what a library makes of a graph. */
+  readonly fixed: number
   /** Temporaries of other operations, as a share of their outputs, what they save left out. */
   readonly within: Partial<Record<OperationName, number>>
   /** Of attention besides, in arrays of what it keeps: scores of all blocks at once. */
@@ -58,6 +60,7 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headArrays: 2,
     // each lane has an arena, which grows by doubling
     spread: (parameters) => laneCount(parameters) > 1 ? 1.45 : 1.1,
+    fixed: 25e6,
     attentionHolds: { attention: 2, attentionBackward: 3 },
     within: {
       attention: 2,
@@ -77,6 +80,7 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headChunk: Infinity,
     headArrays: 2,
     spread: () => 1,
+    fixed: 0,
     attentionHolds: {},
     within: { mm: 1 }
   },
@@ -89,6 +93,7 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headChunk: Infinity,
     headArrays: 3,
     spread: () => 1.2,
+    fixed: 0,
     attentionHolds: { attention: 3 },
     within: {
       attention: 3,
@@ -111,6 +116,7 @@ const habits: { readonly [E in EngineName]: Habits } = {
     headChunk: 2 ** 28,
     headArrays: 2,
     spread: () => 1.05,
+    fixed: 0,
     attentionHolds: {},
     within: { attention: 1, attentionBackward: 1, rmsNormBackward: 4, rope: 3, swigluBackward: 0.5 }
   }
@@ -268,7 +274,7 @@ export const footprintOf = (
   walk(backward, new Set())
   const { gradients, optimiser, weights } = h.parameter
   const states = { weights: weights * parameters, gradients: gradients * trained, optimiser: optimiser * trained }
-  const held = h.spread(parameters) * peak
+  const held = h.fixed + h.spread(parameters) * peak
   const total = states.weights + states.gradients + states.optimiser + held
   return { ...states, activations, workspace: held - activations, total }
 }
