@@ -65,10 +65,10 @@ export interface BackendSession {
   /** Forward, loss and backward in one run, adding gradients; present only when `open` was given a loss that the engine can fuse. */
   readonly fused?: (batch: Batch, inputs: FusedInputs, options?: RunOptions) => Promise<Float64Array>
   /**
-   * Samples of each prompt, `options.samples` in a row, all in one batch; present when the engine generates. An engine gives a
-   * `Decoder` and leaves the rest to generation/generate.ts.
+   * Samples of each prompt, `options.samples` in a row, all in one batch. An engine gives a `Decoder` and leaves the rest to
+   * generation/generate.ts.
    */
-  readonly generate?: (prompts: ReadonlyArray<Prompt>, options: GenerateOptions) => Promise<ReadonlyArray<Sample>>
+  readonly generate: (prompts: ReadonlyArray<Prompt>, options: GenerateOptions) => Promise<ReadonlyArray<Sample>>
   /** Clips once, AdamW, zeroes the gradients. See optimiser.ts for the formula. */
   readonly update: (update: Update) => Promise<{ readonly gradNorm: number; readonly clipped: boolean }>
   readonly weights: () => Promise<ModelState>

@@ -110,8 +110,8 @@ export interface Session {
     inputs: FusedInputs,
     options?: RunOptions
   ) => Effect.Effect<Float64Array, ComputeError>
-  /** Samples of each prompt, `options.samples` in a row, all in one batch; present when the engine generates. */
-  readonly generate?: (
+  /** Samples of each prompt, `options.samples` in a row, all in one batch. */
+  readonly generate: (
     prompts: ReadonlyArray<Prompt>,
     options: GenerateOptions
   ) => Effect.Effect<ReadonlyArray<Sample>, ComputeError>

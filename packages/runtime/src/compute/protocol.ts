@@ -19,7 +19,7 @@ export interface Verbs {
   readonly open: {
     readonly ask: { readonly model: ModelState; readonly options: OpenOptions }
     /** What the session has of the optional verbs. */
-    readonly answer: { readonly fused: boolean; readonly device: boolean; readonly generate: boolean }
+    readonly answer: { readonly fused: boolean; readonly device: boolean }
   }
   readonly score: { readonly ask: Batch; readonly answer: Float64Array }
   readonly forward: {

@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
-import type { GenerateOptions, Prompt } from "../generation/Generation.ts"
 import { Progress } from "../platform/Progress.ts"
 import { inBfloat16 } from "./backends.ts"
 import type { Batch } from "./Batch.ts"
@@ -147,11 +146,12 @@ export const engineOf: (
         }
         const id = sessions++
         yield* Effect.addFinalizer(() => Effect.sync(() => connection.tell(id, "close")))
-        const { device, fused, generate } = yield* connection.ask(id, "open", { model, options })
+        const { device, fused } = yield* connection.ask(id, "open", { model, options })
         const session: Session = {
           score: (batch) => connection.ask(id, "score", batch),
           forward: (batch, options) => connection.ask(id, "forward", { batch, options }),
           backward: (coefficients) => connection.ask(id, "backward", coefficients),
+          generate: (prompts, options) => connection.ask(id, "generate", { prompts, options }),
           update: (update) => connection.ask(id, "update", update),
           weights: connection.ask(id, "weights", undefined),
           optimiser: connection.ask(id, "optimiser", undefined),
@@ -165,12 +165,6 @@ export const engineOf: (
             ? {
               fused: (batch: Batch, inputs: FusedInputs, options?: RunOptions) =>
                 connection.ask(id, "fused", { batch, inputs, options })
-            }
-            : {}),
-          ...(generate
-            ? {
-              generate: (prompts: ReadonlyArray<Prompt>, options: GenerateOptions) =>
-                connection.ask(id, "generate", { prompts, options })
             }
             : {})
         }

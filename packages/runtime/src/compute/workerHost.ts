@@ -42,10 +42,7 @@ const calls: Calls = {
     if (session.fused === undefined) throw new Error("this session has no fused loss")
     return session.fused(batch, inputs, options)
   },
-  generate: (session, { options, prompts }) => {
-    if (session.generate === undefined) throw new Error("this engine does not generate")
-    return session.generate(prompts, options)
-  },
+  generate: (session, { options, prompts }) => session.generate(prompts, options),
   update: (session, update) => session.update(update),
   weights: (session) => session.weights(),
   optimiser: (session) => session.optimiser(),
@@ -81,11 +78,7 @@ export const serve = async (
     if (request.verb === "open") {
       const session = await backend.open(request.ask.model, request.ask.options)
       sessions.set(request.session, session)
-      return {
-        fused: session.fused !== undefined,
-        device: session.device !== undefined,
-        generate: session.generate !== undefined
-      }
+      return { fused: session.fused !== undefined, device: session.device !== undefined }
     }
     const session = sessions.get(request.session)
     if (request.verb === "close") sessions.delete(request.session)

@@ -1,5 +1,5 @@
 // Greedy answers to contexts, cut as lm-eval cuts them: the context from the left to leave room, the text at the first stop.
-import { BadTokens, type ComputeError, EngineError } from "@penchant/dsl/Errors"
+import { BadTokens, type ComputeError } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import { greedy, type Prompt } from "../generation/Generation.ts"
 import { encodeContext } from "./loglikelihood.ts"
@@ -26,15 +26,11 @@ export const cutAtStops = (text: string, stop: ReadonlyArray<string>): string =>
   stop.reduce((rest, each) => rest.split(each)[0]!, text)
 
 export const responses = Effect.fnUntraced(function*(
-  { numerics, onDone = () => Effect.void, session, tokenizer, window }: Subject,
+  { onDone = () => Effect.void, session, tokenizer, window }: Subject,
   { maxTokens, name, until }: Asking,
   contexts: ReadonlyArray<string>
 ): Effect.fn.Return<Responses, ComputeError | BadTokens> {
   const { generate } = session
-  if (generate === undefined) {
-    const problem = `does not generate, which ${name} needs; use the onnx engine`
-    return yield* new EngineError({ engine: numerics.engine, operation: "generate", problem })
-  }
   const room = window - maxTokens
   if (room <= 0) {
     const problem = `${maxTokens} new tokens leave no room for a prompt in a window of ${window}`

@@ -1,5 +1,5 @@
 // Answers that a model samples to the prompts of a data set, as tokens to score and as text to read.
-import { BadTokens, EngineError } from "@penchant/dsl/Errors"
+import { BadTokens } from "@penchant/dsl/Errors"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { TokenGroups } from "../compute/Batch.ts"
@@ -56,16 +56,12 @@ export const generate: Implementation = {
   computes: true,
   run: Effect.fn("generate")(function*(job) {
     const { first, maxTokens, samples: width, sampling, seed, stop } = parametersOf(job, Parameters)
-    const { numerics, open } = yield* Engine
+    const { open } = yield* Engine
     const progress = yield* Progress
     const folder = yield* folderOf(job, "model")
     const tokenizer = yield* loadTokenizer(folder)
     const model = yield* loadModel(folder)
     const session = yield* open(model)
-    if (session.generate === undefined) {
-      const problem = "does not generate; use the onnx engine"
-      return yield* new EngineError({ engine: numerics.engine, operation: "generate", problem })
-    }
     const data = yield* tokensOf(job, "data")
     const prompts = data.ids.slice(0, first).map((id, g): Prompt => {
       const start = data.offsets[g]!

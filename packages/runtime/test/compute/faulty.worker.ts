@@ -48,6 +48,7 @@ const session: BackendSession = {
   },
   forward: refuse,
   backward: refuse,
+  generate: refuse,
   update: refuse,
   weights: refuse,
   optimiser: refuse,

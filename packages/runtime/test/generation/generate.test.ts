@@ -42,7 +42,7 @@ const options: GenerateOptions = {
 }
 const generations = readJson(new URL("generation.json", references))
 const run = (session: BackendSession, prompts: ReadonlyArray<Prompt>, changes: Partial<GenerateOptions> = {}) =>
-  session.generate!(prompts, { ...options, ...changes })
+  session.generate(prompts, { ...options, ...changes })
 const promptsOf = (items: ReadonlyArray<{ readonly prompt_ids: ReadonlyArray<number> }>): ReadonlyArray<Prompt> =>
   items.map(({ prompt_ids }, i) => ({ id: String(i), tokens: Int32Array.from(prompt_ids) }))
 
@@ -142,6 +142,6 @@ it("stop strings without a tokenizer are refused", async () => {
   const session = await backend.open(modelOf(stories), {})
   const { tokenizer: _, ...without } = options
   const prompts = promptsOf(generations.stories260K.items.slice(0, 1))
-  const problem = await session.generate!(prompts, { ...without, stop: ["."] }).then(() => "", (error) => error.message)
+  const problem = await session.generate(prompts, { ...without, stop: ["."] }).then(() => "", (error) => error.message)
   assert.match(problem, /tokenizer/)
 })

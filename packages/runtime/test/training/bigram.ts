@@ -206,6 +206,7 @@ const session = (model: ModelState, options: Options, optimiser?: OptimiserState
           ? Effect.andThen(run(() => {}), Effect.fail(noRoom("backward", kept!.batch.tokens.length)))
           : run(() => accumulate(coefficients))
       ),
+    generate: () => Effect.die(new Error("the bigram model is not asked to generate")),
     ...(options.device === undefined ? {} : { device: Effect.succeed(options.device) }),
     ...(loss === undefined || options.fused !== true ? {} : { fused }),
     update: (update) =>

@@ -180,8 +180,6 @@ export const lmEvalChecks: (
         checks.push(...yield* Effect.fromResult(contextChecks(title, some, rows, rowsFile)))
         if (continuations !== undefined) {
           checks.push(...yield* choiceChecks(title, task?.kind === "choices" ? task : undefined, some, subject))
-        } else if (session.generate === undefined) {
-          skipped.push({ name: title, why: "this engine does not generate" })
         } else {
           checks.push(...yield* generationChecks(title, task?.kind === "generation" ? task : undefined, some, subject))
         }
