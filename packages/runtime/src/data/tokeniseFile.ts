@@ -13,8 +13,8 @@ import { type Part, type Shape, shapeOf, type TokeniseOptions } from "./tokenise
 import type { Answer, WorkerSetUp } from "./tokeniseWorker.ts"
 import type { Tokenizer } from "./tokenizer.ts"
 
-/** Characters of lines that make workers worth their start, a second of each: some two seconds of work here. */
-const worthwhile = 16_000_000
+/** Characters of lines that make workers worth their start, a second or more of each: some five seconds of work here. */
+const worthwhile = 48_000_000
 
 type Ask = (lines: Lines) => Promise<Done>
 
