@@ -115,14 +115,27 @@ const rope: Lowering<"rope"> = ({ cos, positions, sin, x }, attributes, { index,
       const chosen = torch.call("index_select", table.handles[0]!, 0, index(positions.ints))
       return torch.call("view", chosen, [rows, 1, half])
     })
-  const c = turns(cos, "cos")
-  const s = turns(sin, "sin")
   const part = (first: number) =>
     torch.strided(x.handles[0]!, [rows, heads, half], [width, headDim, style === "half" ? 1 : 2], first)
+  const sign = inverse ? -1 : 1
+  if (style === "half" && dims === headDim) {
+    // y = x [c, c] + sign [v, u] [-s, s], with angles across all heads: vectors as long as rows, where halves of a head are short
+    const across = (table: typeof cos, name: string, minus: boolean) =>
+      once(table, `${name} of ${rows} positions across ${width}`, () => {
+        const angles = turns(table, name)
+        const pair = torch.call("cat", [minus ? torch.add(angles, angles, -2) : angles, angles], 2)
+        return torch.call("reshape", torch.strided(pair, [rows, heads, headDim], [headDim, 0, 1], 0), [rows, width])
+      })
+    const swapped = torch.call("view", torch.call("cat", [part(half), part(0)], 2), [rows, width])
+    torch.call("mul_.Tensor", swapped, across(sin, "sin", true))
+    const straight = torch.call("mul.Tensor", x.handles[0]!, across(cos, "cos", false))
+    return { y: floats(torch.add(straight, swapped, sign), x.shape) }
+  }
+  const c = turns(cos, "cos")
+  const s = turns(sin, "sin")
   const u = part(0)
   const v = part(style === "half" ? half : 1)
   const times = (a: bigint, b: bigint) => torch.call("mul.Tensor", a, b)
-  const sign = inverse ? -1 : 1
   const turned = [torch.add(times(u, c), times(v, s), -sign), torch.add(times(v, c), times(u, s), sign)]
   const rotated = style === "half"
     ? torch.call("cat", turned, 2)
