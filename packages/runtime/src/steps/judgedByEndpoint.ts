@@ -104,7 +104,7 @@ export const judgedByEndpoint: Implementation = {
         ),
       { concurrency, discard: true }
     )
-    if (failure !== undefined) return yield* Effect.fail(failure)
+    if (failure !== undefined) return yield* failure
 
     const preferences = contests.map((): Array<number | undefined> => [])
     for (const [i, { c, place }] of asked.entries()) {

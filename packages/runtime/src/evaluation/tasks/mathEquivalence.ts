@@ -116,7 +116,7 @@ export const mathVerdicts = Effect.fnUntraced(function*(
       const problem = lastSaid().split("\n").at(-1)!
       return yield* failed(problem === "" ? "it ended" : `it ended: ${problem}`)
     }
-    const said = Schema.decodeUnknownResult(Line)(line.value)
+    const said = Schema.decodeResult(Line)(line.value)
     if (Result.isFailure(said) || Object.keys(said.success).length === 0) {
       return yield* failed(`it said ${JSON.stringify(String(line.value).slice(0, 200))}`)
     }

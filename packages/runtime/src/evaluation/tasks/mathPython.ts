@@ -56,7 +56,7 @@ export const findMathPython = (environment: NodeJS.ProcessEnv = process.env): Ma
     timeout: 10_000,
     env: environment
   })
-  const found = status === 0 ? Schema.decodeUnknownResult(Found)(stdout) : undefined
+  const found = status === 0 ? Schema.decodeResult(Found)(stdout) : undefined
   if (found === undefined || Result.isFailure(found)) return undefined
   const { antlr4, math_verify, sympy } = found.success
   // sympy reads LaTeX by this version of antlr4 and refuses others.
