@@ -72,14 +72,14 @@ const perPiece = 2 ** 24
 
 type Span = Pick<Place, "from" | "size">
 
-export const piecesOf = (from: number, size: number): ReadonlyArray<Span> =>
+const piecesOf = (from: number, size: number): ReadonlyArray<Span> =>
   Array.from({ length: Math.ceil(size / perPiece) }, (_, i) => ({
     from: from + i * perPiece,
     size: Math.min(perPiece, size - i * perPiece)
   }))
 
 /** Places that follow each other, as one. */
-export const runsOf = (places: ReadonlyArray<Span>): ReadonlyArray<Span> => {
+const runsOf = (places: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   const runs: Array<Span> = []
   for (const { from, size } of places) {
     const last = runs.at(-1)
@@ -90,7 +90,7 @@ export const runsOf = (places: ReadonlyArray<Span>): ReadonlyArray<Span> => {
 }
 
 /** Sum of squares of bfloat16 elements, [] in float32. */
-export const squaresOf = (torch: Torch, elements: Handle, count: number): Handle =>
+const squaresOf = (torch: Torch, elements: Handle, count: number): Handle =>
   piecesOf(0, count).map(({ from, size }) =>
     torch.within((keep) => {
       const whole = torch.cast(range(torch, elements, from, size), torch.native.dtypes.float32)
@@ -113,44 +113,74 @@ export const joined = (upper: Int16Array, lower: Int16Array): Float32Array => {
   return new Float32Array(bits.buffer)
 }
 
-export const splitMaster = (torch: Torch, hold: Hold, parameters: Float32Array | Float64Array): Master => {
-  const count = parameters.length
-  const { bfloat16, float32, float64, int16, int32 } = torch.native.dtypes
-  const halves = split(Float32Array.from(parameters))
-  const weights = hold(() => torch.call("view.dtype", torch.upload(halves.upper, [count]), bfloat16))
-  const lower = hold(() => torch.upload(halves.lower, [count]))
-  const gradients = hold(() => torch.zeros([count], bfloat16))
-  // sums of ints need a Scalar of their own kind, which does not cross the ABI; float64 holds these ints exactly
-  const number = (value: number) => hold(() => torch.cast(torch.upload(Float32Array.of(value), [1]), float64))
-  const [step, down, half] = [number(2 ** 16), number(2 ** -16), number(2 ** 15)]
-  const times = (x: Handle, factor: Handle): Handle => torch.call("mul.Tensor", x, factor)
-  const composed = ({ from, size }: Span, adam: Adam): void =>
+/** How a master in bfloat16 is updated and read, apart from its weights and gradients. */
+export interface Narrow {
+  /** By one kernel; false where there is none for it. */
+  readonly launch: (
+    tensors: Readonly<Record<"weights" | "gradients" | "m" | "v", Handle>>,
+    span: Span,
+    adam: Adam
+  ) => boolean
+  /** By operators of libtorch, a piece at a time. */
+  readonly composed: (piece: Span, adam: Adam) => void
+  readonly read: () => Float32Array
+}
+
+/** Weights, given by their bits, and gradients in bfloat16. Places that follow each other are updated together. */
+export const narrowMaster = (
+  torch: Torch,
+  hold: Hold,
+  upper: Int16Array,
+  narrow: (weights: Handle, gradients: Handle) => Narrow
+): Master => {
+  const { bfloat16 } = torch.native.dtypes
+  const shape = [upper.length]
+  const weights = hold(() => torch.call("view.dtype", torch.upload(upper, shape), bfloat16))
+  const gradients = hold(() => torch.zeros(shape, bfloat16))
+  const { composed, launch, read } = narrow(weights, gradients)
+  const update = (span: Span, adam: Adam): void =>
     torch.scope(() => {
-      const upper = torch.call("view.dtype", range(torch, weights, from, size), int16)
-      const rest = range(torch, lower, from, size)
-      const whole = torch.add(times(torch.cast(upper, float64), step), torch.cast(rest, float64))
-      const master = torch.call("view.dtype", torch.cast(whole, int32), float32)
-      const gradient = torch.cast(range(torch, gradients, from, size), float32)
-      adamW(torch, [master], [gradient], [{ from, size }], adam)
-      const bits = torch.cast(torch.call("view.dtype", master, int32), float64)
-      const rounded = torch.call("floor", times(torch.add(bits, half), down))
-      torch.native.copy(upper, rounded)
-      torch.native.copy(rest, torch.add(bits, times(rounded, step), -1))
-    })
-  const update = ({ from, size }: Span, adam: Adam): void =>
-    torch.scope(() => {
-      const of = (whole: Handle) => range(torch, whole, from, size)
-      const tensors = { weights: of(weights), lower: of(lower), gradients: of(gradients), m: of(adam.m), v: of(adam.v) }
-      if (launchSplitAdamW(torch, tensors, size, adam)) return
-      for (const piece of piecesOf(from, size)) composed(piece, adam)
+      const of = (whole: Handle) => range(torch, whole, span.from, span.size)
+      const tensors = { weights: of(weights), gradients: of(gradients), m: of(adam.m), v: of(adam.v) }
+      if (launch(tensors, span, adam)) return
+      for (const piece of piecesOf(span.from, span.size)) composed(piece, adam)
     })
   return {
     weights,
     gradients,
-    squares: () => squaresOf(torch, gradients, count),
+    squares: () => squaresOf(torch, gradients, upper.length),
     update: (places, adam) => {
       for (const run of runsOf(places)) update(run, adam)
     },
-    read: () => joined(torch.downloadBits(weights, count), torch.downloadBits(lower, count))
+    read
   }
+}
+
+export const splitMaster = (torch: Torch, hold: Hold, parameters: Float32Array | Float64Array): Master => {
+  const count = parameters.length
+  const { float32, float64, int16, int32 } = torch.native.dtypes
+  const halves = split(Float32Array.from(parameters))
+  const lower = hold(() => torch.upload(halves.lower, [count]))
+  // sums of ints need a Scalar of their own kind, which does not cross the ABI; float64 holds these ints exactly
+  const number = (value: number) => hold(() => torch.cast(torch.upload(Float32Array.of(value), [1]), float64))
+  const [step, down, half] = [number(2 ** 16), number(2 ** -16), number(2 ** 15)]
+  const times = (x: Handle, factor: Handle): Handle => torch.call("mul.Tensor", x, factor)
+  return narrowMaster(torch, hold, halves.upper, (weights, gradients) => ({
+    launch: (tensors, { from, size }, adam) =>
+      launchSplitAdamW(torch, { ...tensors, lower: range(torch, lower, from, size) }, size, adam),
+    composed: ({ from, size }, adam) =>
+      torch.scope(() => {
+        const upper = torch.call("view.dtype", range(torch, weights, from, size), int16)
+        const rest = range(torch, lower, from, size)
+        const whole = torch.add(times(torch.cast(upper, float64), step), torch.cast(rest, float64))
+        const master = torch.call("view.dtype", torch.cast(whole, int32), float32)
+        const gradient = torch.cast(range(torch, gradients, from, size), float32)
+        adamW(torch, [master], [gradient], [{ from, size }], adam)
+        const bits = torch.cast(torch.call("view.dtype", master, int32), float64)
+        const rounded = torch.call("floor", times(torch.add(bits, half), down))
+        torch.native.copy(upper, rounded)
+        torch.native.copy(rest, torch.add(bits, times(rounded, step), -1))
+      }),
+    read: () => joined(torch.downloadBits(weights, count), torch.downloadBits(lower, count))
+  }))
 }

@@ -3,9 +3,8 @@
 // 12: no master. https://arxiv.org/abs/2010.06192
 // The random bits of an element follow from the seed, the number of the update and the element's place among all parameters,
 // so they are the same after a resumption and in whatever pieces they are drawn.
-import type { Place } from "../places.ts"
 import { launchStochasticAdamW } from "./kernels/adamW.ts"
-import { type Adam, adamW, type Hold, type Master, piecesOf, range, runsOf, split, squaresOf } from "./master.ts"
+import { adamW, type Hold, type Master, narrowMaster, range, split } from "./master.ts"
 import type { Torch } from "./Torch.ts"
 
 /** The high 32 bits of a product of two unsigned 32-bit integers. */
@@ -51,38 +50,23 @@ export const draws = (seed: number, updates: number, from: number, size: number)
 
 export const stochasticMaster =
   (seed: number) => (torch: Torch, hold: Hold, parameters: Float32Array | Float64Array): Master => {
-    const count = parameters.length
-    const { bfloat16, float32, float64, int16, int32 } = torch.native.dtypes
-    const { upper } = split(Float32Array.from(parameters))
-    const weights = hold(() => torch.call("view.dtype", torch.upload(upper, [count]), bfloat16))
-    const gradients = hold(() => torch.zeros([count], bfloat16))
+    const { float32, float64, int16, int32 } = torch.native.dtypes
     // Scalars do not cross the ABI; float64 holds these ints exactly
     const down = hold(() => torch.cast(torch.upload(Float32Array.of(2 ** -16), [1]), float64))
-    const composed = ({ from, size }: Pick<Place, "from" | "size">, adam: Adam): void =>
-      torch.scope(() => {
-        const place = range(torch, weights, from, size)
-        const whole = torch.cast(place, float32)
-        const gradient = torch.cast(range(torch, gradients, from, size), float32)
-        adamW(torch, [whole], [gradient], [{ from, size }], adam)
-        const bits = torch.cast(torch.call("view.dtype", whole, int32), float64)
-        const random = torch.cast(torch.upload(draws(seed, adam.updates, from, size), [size]), float64)
-        const cut = torch.call("floor", torch.call("mul.Tensor", torch.add(bits, random), down))
-        torch.native.copy(torch.call("view.dtype", place, int16), cut)
-      })
-    const update = ({ from, size }: Pick<Place, "from" | "size">, adam: Adam): void =>
-      torch.scope(() => {
-        const of = (whole: bigint) => range(torch, whole, from, size)
-        const tensors = { weights: of(weights), gradients: of(gradients), m: of(adam.m), v: of(adam.v) }
-        if (launchStochasticAdamW(torch, tensors, { first: from, size }, seed, adam)) return
-        for (const piece of piecesOf(from, size)) composed(piece, adam)
-      })
-    return {
-      weights,
-      gradients,
-      squares: () => squaresOf(torch, gradients, count),
-      update: (places, adam) => {
-        for (const run of runsOf(places)) update(run, adam)
-      },
-      read: () => torch.download(weights, count)
-    }
+    return narrowMaster(torch, hold, split(Float32Array.from(parameters)).upper, (weights, gradients) => ({
+      launch: (tensors, { from, size }, adam) =>
+        launchStochasticAdamW(torch, tensors, { first: from, size }, seed, adam),
+      composed: ({ from, size }, adam) =>
+        torch.scope(() => {
+          const place = range(torch, weights, from, size)
+          const whole = torch.cast(place, float32)
+          const gradient = torch.cast(range(torch, gradients, from, size), float32)
+          adamW(torch, [whole], [gradient], [{ from, size }], adam)
+          const bits = torch.cast(torch.call("view.dtype", whole, int32), float64)
+          const random = torch.cast(torch.upload(draws(seed, adam.updates, from, size), [size]), float64)
+          const cut = torch.call("floor", torch.call("mul.Tensor", torch.add(bits, random), down))
+          torch.native.copy(torch.call("view.dtype", place, int16), cut)
+        }),
+      read: () => torch.download(weights, parameters.length)
+    }))
   }
