@@ -16,20 +16,17 @@ export interface RuntimeOptions extends EngineOptions {
   readonly engine?: EngineName
   /** Default PENCHANT_HOME, else `.penchant` in the working directory. */
   readonly home?: string
-  /** The pipeline file that runs: reasons compare with what ran from the same file. */
-  readonly pipeline?: string
   /** Overrides for every step. */
   readonly policy?: Policy
 }
 
 /** Runs steps here. `Progress` says who listens: `Progress.silent`, or the bars of `platform/Bars.ts`. */
 export const layer = (
-  { engine = "onnx", home, pipeline, policy, ...options }: RuntimeOptions = {}
+  { engine = "onnx", home, policy, ...options }: RuntimeOptions = {}
 ): Layer.Layer<Experiment | Executor | CurrentHome, StoreError | ComputeError, Progress> =>
   experimentLayer({
     implementations,
     engine: engineLayer(engine, { ...options, home: homeDirectory(home) }),
     numerics: numericsOf(engine, options),
-    ...(pipeline === undefined ? {} : { pipeline }),
     ...(policy === undefined ? {} : { policy })
   }).pipe(Layer.provideMerge(CurrentHome.layer(homeDirectory(home))))

@@ -20,11 +20,10 @@ export const main = (
   options: RuntimeOptions = {}
 ): void => {
   const file = fileURLToPath(module.url)
-  const here = { ...options, pipeline: file }
   const command = `node ${relative(file)}`
   fromExports(file, exports).pipe(
-    Effect.flatMap((pipeline) => runPipeline(pipeline, { ...here, command })),
-    Effect.provide(layer(here).pipe(Layer.provideMerge(Bars.layer), Layer.provideMerge(NodeServices.layer))),
+    Effect.flatMap((pipeline) => runPipeline(pipeline, { ...options, command })),
+    Effect.provide(layer(options).pipe(Layer.provideMerge(Bars.layer), Layer.provideMerge(NodeServices.layer))),
     forFile(relative(file)),
     Effect.onExit(tellFailure),
     NodeRuntime.runMain({ disableErrorReporting: true, teardown: (exit, onExit) => onExit(exitCode(exit)) })

@@ -11,7 +11,7 @@ import { type LockedFile, lockFileName, readLock, writeLock } from "../hub/LockF
 import { lockReference } from "../hub/lockReference.ts"
 import * as Bars from "../platform/Bars.ts"
 import { bytes } from "../platform/bytes.ts"
-import { forFile, PipelineFile } from "../platform/PipelineFile.ts"
+import { forFile, pipelineShown } from "../platform/PipelineFile.ts"
 import { layer } from "../Runtime.ts"
 import { json, print, printJson, table } from "./output.ts"
 import { BadPipeline, load, type Pipeline } from "./Pipeline.ts"
@@ -42,7 +42,7 @@ const referencesOf = (steps: ReadonlyArray<AnyStep>): ReadonlyArray<string> =>
 const lockReferences = Effect.fn("lockReferences")(function*(references: ReadonlyArray<string>) {
   const directory = process.cwd()
   const hub = yield* CurrentHub
-  const file = yield* PipelineFile
+  const file = yield* pipelineShown
   const before = yield* Effect.fromResult(readLock(directory, file))
   const locked = yield* Effect.forEach(
     references,
@@ -63,7 +63,7 @@ const isProgram = ({ dynamic, targets }: Pipeline): boolean => targets.length ==
 
 export const lockPipeline = Effect.fn("lockPipeline")(function*(pipeline: Pipeline) {
   if (isProgram(pipeline)) {
-    const file = yield* PipelineFile
+    const file = yield* pipelineShown
     return yield* new BadPipeline({
       file: pipeline.file,
       problem: "its default export is a program: what it names on the Hub is known only as it runs "

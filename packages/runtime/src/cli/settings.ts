@@ -59,7 +59,6 @@ const isSettable = (name: string): name is keyof typeof settable => Object.hasOw
 
 /** The flags as options of the runtime. */
 export const runtimeOptions = Effect.fnUntraced(function*(flags: {
-  readonly file?: string
   readonly engine: EngineName
   readonly home: Option.Option<string> | undefined
   readonly set: Readonly<Record<string, string>>
@@ -91,7 +90,6 @@ export const runtimeOptions = Effect.fnUntraced(function*(flags: {
   }
   return {
     engine: flags.engine,
-    ...(flags.file === undefined ? {} : { pipeline: flags.file }),
     ...(flags.home !== undefined && Option.isSome(flags.home) ? { home: flags.home.value } : {}),
     ...options.engine,
     ...(Object.keys(options.policy).length === 0 ? {} : { policy: options.policy })

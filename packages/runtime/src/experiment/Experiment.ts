@@ -49,7 +49,7 @@ export class Experiment extends Context.Service<Experiment, {
   readonly code: Effect.Effect<Code, StoreError>
 }>()("@penchant/runtime/Experiment") {}
 
-export interface ExperimentOptions extends Pick<FactsOptions, "directory" | "code" | "pipeline"> {
+export interface ExperimentOptions extends Pick<FactsOptions, "directory" | "code"> {
   readonly implementations: Readonly<Record<BuiltinKind, Implementation>>
   readonly engine: Layer.Layer<Engine, ComputeError>
   /** The engine's numerics, where they are known without starting it: then a run of hits never starts it. */

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as path from "node:path"
 import type { Numerics } from "../compute/Engine.ts"
+import { PipelineFile } from "../platform/PipelineFile.ts"
 import { type Code, type CodeFiles, installation, moduleCode, packagesCode } from "./code.ts"
 import { type Facts, type Graph, graph, type Node, outsideOf, stepsOf, type Target } from "./graph.ts"
 import type { Home } from "./Home.ts"
@@ -22,8 +23,6 @@ export interface FactsOptions {
   readonly numerics: Effect.Effect<Numerics, ComputeError>
   /** What relative paths are relative to. */
   readonly directory?: string
-  /** The file that exports the targets: reasons compare with what ran from the same file. */
-  readonly pipeline?: string
   /** Another code than this installation's, for tests. */
   readonly code?: CodeFiles
 }
@@ -41,12 +40,9 @@ export interface Planning {
 }
 
 /** Files are read once for the life of this value; those that could not be read are tried again. */
-export const planning = Effect.fnUntraced(function*(home: Home, options: FactsOptions) {
-  const { ledger } = home
+export const planning = Effect.fnUntraced(function*({ directory: state, ledger }: Home, options: FactsOptions) {
+  const above = path.dirname(state)
   const directory = options.directory ?? process.cwd()
-  const pipeline = options.pipeline === undefined
-    ? ""
-    : path.relative(path.dirname(home.directory), path.resolve(directory, options.pipeline))
   const code = yield* Effect.cached(Effect.suspend(() => packagesCode(ledger, options.code ?? installation())))
   const numerics = yield* Effect.cached(Effect.map(options.numerics, numericsIdentity))
   const sources = new Map<string, Facts["sources"] extends ReadonlyMap<string, infer S> ? S : never>()
@@ -54,6 +50,7 @@ export const planning = Effect.fnUntraced(function*(home: Home, options: FactsOp
   const known = new WeakMap<AnyStep, Node>()
 
   const graphOf: Planning["graphOf"] = Effect.fnUntraced(function*(targets) {
+    const file = yield* PipelineFile
     const steps = stepsOf(targets.map(({ step }) => step))
     const outside = outsideOf(steps, directory)
     const unread = outside.paths.filter((at) => {
@@ -72,7 +69,11 @@ export const planning = Effect.fnUntraced(function*(home: Home, options: FactsOp
       outside: options.outside ?? (() => undefined),
       directory
     }, known)
-    return { graph: made, labels: labelsOf(made, targets, pipeline), code: packages }
+    return {
+      graph: made,
+      labels: labelsOf(made, targets, file === undefined ? "" : path.relative(above, path.resolve(directory, file))),
+      code: packages
+    }
   })
   return { code, graphOf } satisfies Planning
 })

@@ -8,7 +8,7 @@ import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { lockedSource } from "../hub/LockFile.ts"
-import { PipelineFile } from "../platform/PipelineFile.ts"
+import { pipelineShown } from "../platform/PipelineFile.ts"
 import { problemOf } from "../platform/problems.ts"
 import { hashFile, stampOf } from "./content.ts"
 import type { Ledger } from "./Ledger.ts"
@@ -138,7 +138,7 @@ export const readSources = Effect.fnUntraced(
     }
     const sources = new Map<string, SourceResult>()
     for (const [i, listing] of listings.entries()) sources.set(paths[i]!, Result.flatMap(listing, sourceOf))
-    const pipeline = yield* PipelineFile
+    const pipeline = yield* pipelineShown
     for (const at of places.filter(isReference)) sources.set(at, lockedSource(process.cwd(), at, pipeline))
     return sources
   }

@@ -2,7 +2,7 @@
 import { HubError } from "@penchant/dsl/Errors"
 import { parseReference } from "@penchant/dsl/Reference"
 import * as Effect from "effect/Effect"
-import { PipelineFile } from "../platform/PipelineFile.ts"
+import { pipelineShown } from "../platform/PipelineFile.ts"
 import { Progress } from "../platform/Progress.ts"
 import { type Fetched, fetchFiles } from "./fetchFiles.ts"
 import { CurrentHub } from "./Hub.ts"
@@ -24,7 +24,7 @@ const drifted = (pipeline: string) => (error: HubError): HubError =>
 export const fetchLocked = Effect.fn("fetchLocked")(function*(label: string, reference: string) {
   const hub = yield* CurrentHub
   const { emit } = yield* Progress
-  const pipeline = yield* PipelineFile
+  const pipeline = yield* pipelineShown
   const { repo } = parseReference(reference)
   const locked = yield* Effect.fromResult(lockedFiles(process.cwd(), reference, pipeline))
   const wanted = locked.map(({ file: path, git, sha256, size }) => ({ path, size, oid: git ?? sha256 }))

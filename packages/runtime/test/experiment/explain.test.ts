@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { openHome } from "@penchant/runtime/experiment/Home"
 import { ls, resolve, show } from "@penchant/runtime/experiment/listing"
 import { type PlanNode, reasons } from "@penchant/runtime/experiment/Plan"
+import { forFile } from "@penchant/runtime/platform/PipelineFile"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import { edits } from "./edits.ts"
@@ -46,15 +47,15 @@ describe("explain", () => {
     withDirectory((home) =>
       Effect.gen(function*() {
         const train = (seed: number) => ({ "train dpo": step("train", { seed }) })
-        const [mine, yours] = [{ pipeline: "pipelines/mine.ts" }, { pipeline: "pipelines/yours.ts" }]
+        const [mine, yours] = [forFile("pipelines/mine.ts"), forFile("pipelines/yours.ts")]
         const reasonsOf = (plan: ReadonlyMap<string, PlanNode>) => reasons(plan.get("train dpo")!.verdict)
-        const { digests } = yield* runIn(home, train(0), mine)
-        assert.deepStrictEqual(reasonsOf(yield* planIn(home, train(1), mine)), ["seed changed from 0 to 1"])
-        assert.deepStrictEqual(reasonsOf(yield* planIn(home, train(1), yours)), ["never ran"])
-        assert.deepStrictEqual((yield* runIn(home, train(0), yours)).status, { "train dpo": "hit" })
-        const second = yield* runIn(home, train(1), yours)
-        assert.deepStrictEqual(reasonsOf(yield* planIn(home, train(2), mine)), ["seed changed from 0 to 2"])
-        assert.deepStrictEqual(reasonsOf(yield* planIn(home, train(2), yours)), ["seed changed from 1 to 2"])
+        const { digests } = yield* mine(runIn(home, train(0)))
+        assert.deepStrictEqual(reasonsOf(yield* mine(planIn(home, train(1)))), ["seed changed from 0 to 1"])
+        assert.deepStrictEqual(reasonsOf(yield* yours(planIn(home, train(1)))), ["never ran"])
+        assert.deepStrictEqual((yield* yours(runIn(home, train(0)))).status, { "train dpo": "hit" })
+        const second = yield* yours(runIn(home, train(1)))
+        assert.deepStrictEqual(reasonsOf(yield* mine(planIn(home, train(2)))), ["seed changed from 0 to 2"])
+        assert.deepStrictEqual(reasonsOf(yield* yours(planIn(home, train(2)))), ["seed changed from 1 to 2"])
         // For people the label is one: the latest result.
         yield* Effect.scoped(Effect.gen(function*() {
           const { ledger } = yield* openHome(home)
